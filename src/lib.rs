@@ -1,0 +1,15 @@
+//! Container images from registries, through the administrator's mirrors, verified: what a copy tool, a policy pipeline
+//! or a test suite embeds instead of running skopeo.
+
+pub mod digest;
+pub mod error;
+pub mod media_type;
+pub mod reference;
+pub mod safe_url;
+pub mod secret;
+
+pub use digest::Digest;
+pub use media_type::MediaType;
+pub use reference::{ImageReference, Reference};
+pub use safe_url::SafeUrl;
+pub use secret::Secret;
