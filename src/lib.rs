@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod error;
+pub mod manifest;
 pub mod media_type;
 pub mod reference;
 pub mod safe_url;
