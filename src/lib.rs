@@ -1,6 +1,7 @@
 //! Container images from registries, through the administrator's mirrors, verified: what a copy tool, a policy pipeline
 //! or a test suite embeds instead of running skopeo.
 
+pub mod config;
 pub mod digest;
 pub mod error;
 pub mod manifest;

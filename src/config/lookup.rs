@@ -1,0 +1,31 @@
+//! What the configuration says about one image: where it is, with whose credentials and which certificates.
+
+use super::auth_file::AuthKey;
+use super::certs_d::{self, CertsDir};
+use super::credential_helper::HelperRunner;
+use super::credentials::{self, FoundCredentials};
+use super::{Config, PullSource, RewriteError};
+use crate::reference::Reference;
+
+impl Config {
+    /// Where an image may be read from: the mirrors in their order, the primary last. Never empty.
+    ///
+    /// This is the one place where another file that names mirrors would join.
+    pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, RewriteError> {
+        self.registries.pull_sources(logical)
+    }
+
+    /// The credentials for a repository, from the auth files or a credential helper; `None` means to ask without any.
+    ///
+    /// The files are read anew each time: a login counts from then on.
+    pub fn credentials(&self, physical: &Reference) -> Result<Option<FoundCredentials>, credentials::Error> {
+        let runner = HelperRunner::new(self.paths.environment.search_path.clone());
+        let helpers = self.registries.credential_helpers();
+        credentials::lookup(&self.paths.auth_files(), helpers, &AuthKey::from(physical.name()), &runner)
+    }
+
+    /// The certificates for a registry, named by its domain with the port: `docker.io`, `localhost:5000`.
+    pub fn certs(&self, domain: &str) -> Result<CertsDir, certs_d::Error> {
+        CertsDir::load(&self.paths.certs_dirs(domain))
+    }
+}

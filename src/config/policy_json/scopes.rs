@@ -1,0 +1,103 @@
+//! `transports`: requirements by transport and scope.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _};
+
+use super::requirement::Requirement;
+use super::strict::unique_map;
+
+/// At least one requirement; all must hold.
+pub(super) struct Requirements(pub(super) Vec<Requirement>);
+
+impl<'de> Deserialize<'de> for Requirements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let requirements = Vec::deserialize(deserializer)?;
+        if requirements.is_empty() {
+            return Err(D::Error::custom(
+                "a list of requirements must not be empty; {\"type\": \"reject\"} forbids all",
+            ));
+        }
+        Ok(Self(requirements))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Transports(pub(super) BTreeMap<String, BTreeMap<String, Vec<Requirement>>>);
+
+impl<'de> Deserialize<'de> for Transports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let scopes_of = |transport: &str| Ok(Scopes { transport: transport.to_owned() });
+        unique_map(deserializer, "a map of transports", scopes_of).map(Self)
+    }
+}
+
+struct Scopes {
+    transport: String,
+}
+
+impl<'de> DeserializeSeed<'de> for Scopes {
+    type Value = BTreeMap<String, Vec<Requirement>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let requirements_of = |scope: &str| {
+            check_scope(&self.transport, scope)?;
+            Ok(PhantomData::<Requirements>)
+        };
+        let scopes = unique_map(deserializer, "a map of scopes", requirements_of)?;
+        Ok(scopes.into_iter().map(|(scope, requirements)| (scope, requirements.0)).collect())
+    }
+}
+
+/// The empty scope is all of the transport. Transports that we do not know are for other programs that read this file.
+fn check_scope(transport: &str, scope: &str) -> Result<(), String> {
+    if scope.is_empty() {
+        return Ok(());
+    }
+    match transport {
+        "dir" | "oci" | "oci-archive" if !is_clean_path(scope) => Err(format!(
+            "invalid scope {scope:?} of transport {transport}, expected an absolute path without . and .., other than /"
+        )),
+        "docker-archive" => Err(format!("invalid scope {scope:?}, transport docker-archive has no scope but \"\"")),
+        _ => Ok(()),
+    }
+}
+
+fn is_clean_path(scope: &str) -> bool {
+    let mut clean = String::new();
+    for component in Path::new(scope).components() {
+        if let Component::Normal(name) = component {
+            clean.push('/');
+            clean.push_str(&name.to_string_lossy());
+        }
+    }
+    clean == scope
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_of_a_directory_is_an_absolute_clean_path_below_the_root() {
+        for transport in ["dir", "oci", "oci-archive"] {
+            for good in ["", "/a", "/a/b c"] {
+                assert_eq!(check_scope(transport, good), Ok(()), "{good}");
+            }
+            for bad in ["/", "a", "/a/", "//a", "/a/../b", "/a/.", "./a", "/.."] {
+                assert!(check_scope(transport, bad).is_err(), "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn docker_archive_has_no_scopes_and_other_transports_have_any() {
+        assert!(check_scope("docker-archive", "/a").is_err());
+        assert_eq!(check_scope("docker-archive", ""), Ok(()));
+        assert_eq!(check_scope("docker", "*.example.com"), Ok(()));
+        assert_eq!(check_scope("unheard-of", "//"), Ok(()));
+    }
+}
