@@ -4,6 +4,7 @@
 pub mod config;
 pub mod digest;
 pub mod error;
+pub mod http;
 pub mod manifest;
 pub mod media_type;
 pub mod reference;

@@ -1,0 +1,263 @@
+//! The wire below everything: ureq, blocking sockets and rustls. No other file names ureq.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use ureq::http as ureq_http;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Proxy, Timeout};
+
+use super::{Error, Phase, Proxies, Request, Response, Tls, Wire};
+use crate::safe_url::SafeUrl;
+
+/// A server may redirect each request to another host, and each host costs a set of authorities: what was not used for
+/// longest is forgotten.
+const MOST_AGENTS: usize = 32;
+
+/// How long to wait for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the connection, TLS handshake included. 30 s by default.
+    pub connect: Duration,
+    /// For the next bytes, of the head or of a body: a server that stalls longer is an error. 60 s by default. A slow
+    /// body may take for ever.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(30), idle: Duration::from_secs(60) }
+    }
+}
+
+/// Sends requests over real sockets.
+///
+/// Connections are kept and used again, by host and TLS settings.
+pub struct UreqWire {
+    timeouts: Timeouts,
+    proxies: Proxies,
+    user_agent: String,
+    /// The one used last is at the end.
+    agents: Mutex<Vec<OriginAgent>>,
+    system_roots: OnceLock<Vec<Certificate<'static>>>,
+}
+
+/// The connections to one origin under one set of TLS settings.
+struct OriginAgent {
+    origin: String,
+    tls: Arc<Tls>,
+    agent: Agent,
+}
+
+impl fmt::Debug for UreqWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UreqWire")
+            .field("timeouts", &self.timeouts)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl UreqWire {
+    /// A wire with no connection yet.
+    pub fn new(timeouts: Timeouts, proxies: Proxies, user_agent: impl Into<String>) -> Self {
+        let user_agent = user_agent.into();
+        Self { timeouts, proxies, user_agent, agents: Mutex::default(), system_roots: OnceLock::new() }
+    }
+
+    fn agent(&self, url: &SafeUrl, tls: &Arc<Tls>) -> Result<Agent, Error> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = url.origin();
+        let known = match agents.iter().position(|known| known.origin == origin && known.tls == *tls) {
+            Some(position) => agents.remove(position),
+            None => OriginAgent { origin, tls: Arc::clone(tls), agent: self.new_agent(url, tls)? },
+        };
+        let agent = known.agent.clone();
+        agents.push(known);
+        if agents.len() > MOST_AGENTS {
+            agents.remove(0);
+        }
+        Ok(agent)
+    }
+
+    fn new_agent(&self, url: &SafeUrl, tls: &Tls) -> Result<Agent, Error> {
+        const MOST_CONNECTIONS: usize = 64;
+        let proxy = self.proxies.for_url(url).map(|proxy| Proxy::new(proxy.expose())).transpose();
+        let mut config = Agent::config_builder()
+            .proxy(proxy.map_err(|_| Error::BadProxy { url: url.clone() })?)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(&self.user_agent)
+            .accept("")
+            .accept_encoding("identity")
+            .timeout_connect(Some(self.timeouts.connect))
+            .timeout_per_read(Some(self.timeouts.idle))
+            .timeout_per_write(Some(self.timeouts.idle))
+            .max_idle_connections(MOST_CONNECTIONS)
+            .max_idle_connections_per_host(MOST_CONNECTIONS)
+            .max_idle_age(Duration::from_secs(90));
+        if url.is_https() {
+            config = config.tls_config(self.tls_config(tls));
+        }
+        Ok(Agent::with_parts(config.build(), DefaultConnector::default(), NamedResolver::default()))
+    }
+
+    fn tls_config(&self, tls: &Tls) -> TlsConfig {
+        let mut roots = tls.authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect::<Vec<_>>();
+        if !tls.insecure_skip_verify {
+            roots.extend(self.system_roots.get_or_init(load_system_roots).iter().cloned());
+        }
+        let mut config = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .disable_verification(tls.insecure_skip_verify);
+        if let Some(identity) = &tls.identity {
+            // The key was read and matched when the identity was made, so this cannot fail.
+            if let Ok(key) = PrivateKey::from_pem(identity.key_pem().expose()) {
+                let chain: Vec<_> = identity.chain().iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+                config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
+            }
+        }
+        config.build()
+    }
+}
+
+/// The system's resolver, whose failure ureq would report like a refused connection: a name without an address is not
+/// worth a retry.
+#[derive(Debug, Default)]
+struct NamedResolver(DefaultResolver);
+
+impl Resolver for NamedResolver {
+    fn resolve(
+        &self,
+        uri: &ureq_http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|error| match error {
+            ureq::Error::Io(reason) => {
+                log::debug!("{}: {reason}", uri.host().unwrap_or_default());
+                ureq::Error::HostNotFound
+            }
+            other => other,
+        })
+    }
+}
+
+/// Unreadable system certificates are not fatal: a registry may have its own.
+fn load_system_roots() -> Vec<Certificate<'static>> {
+    let loaded = rustls_native_certs::load_native_certs();
+    for error in &loaded.errors {
+        log::warn!("system certificates: {error}");
+    }
+    loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
+}
+
+impl Wire for UreqWire {
+    fn send(&self, request: &Request) -> Result<Response, Error> {
+        let url = &request.url;
+        let mut outgoing = ureq_http::Request::builder().method(request.method.clone()).uri(url.expose());
+        if let Some(headers) = outgoing.headers_mut() {
+            headers.extend(request.headers.clone());
+        }
+        let agent = self.agent(url, &request.tls)?;
+        let sent = if request.body.is_empty() {
+            outgoing.body(()).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
+        } else {
+            outgoing.body(&request.body).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
+        };
+        let (head, body) = sent.map_err(|error| to_error(url, &self.timeouts, error))?.into_parts();
+        let body = CheckedBody { inner: body.into_reader(), url: url.clone(), timeouts: self.timeouts };
+        Ok(Response { status: head.status, headers: head.headers, body: Box::new(body), url: url.clone() })
+    }
+}
+
+fn to_error(url: &SafeUrl, timeouts: &Timeouts, error: ureq::Error) -> Error {
+    let url = url.clone();
+    match error {
+        ureq::Error::HostNotFound => Error::HostNotFound { url },
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+            Error::Timeout { url, phase: Phase::Connecting, after: timeouts.connect }
+        }
+        ureq::Error::Timeout(Timeout::PerWrite) => Error::Timeout { url, phase: Phase::Sending, after: timeouts.idle },
+        ureq::Error::Timeout(_) => Error::Timeout { url, phase: Phase::Reading, after: timeouts.idle },
+        ureq::Error::Rustls(source) => Error::Tls { url, source: io::Error::new(io::ErrorKind::InvalidData, source) },
+        ureq::Error::Tls(reason) => Error::Tls { url, source: io::Error::new(io::ErrorKind::InvalidData, reason) },
+        ureq::Error::Io(source) => io_error(url, timeouts, source),
+        ureq::Error::ConnectionFailed => Error::Connect { url, source: io::ErrorKind::NotConnected.into() },
+        ureq::Error::ConnectProxyFailed(reason) => Error::Connect { url, source: io::Error::other(reason) },
+        other => Error::Protocol { url, reason: other.to_string() },
+    }
+}
+
+fn io_error(url: SafeUrl, timeouts: &Timeouts, source: io::Error) -> Error {
+    use io::ErrorKind as Kind;
+    if is_carrying::<ureq::Error>(&source) {
+        return to_error(&url, timeouts, source.into());
+    }
+    let is_tls = is_carrying::<rustls::Error>(&source);
+    match source.kind() {
+        _ if is_tls => Error::Tls { url, source },
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => {
+            Error::Closed { url, source }
+        }
+        Kind::TimedOut | Kind::WouldBlock => Error::Timeout { url, phase: Phase::Connecting, after: timeouts.connect },
+        _ => Error::Connect { url, source },
+    }
+}
+
+fn is_carrying<E: std::error::Error + 'static>(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<E>)
+}
+
+/// A body whose errors are ours.
+struct CheckedBody<R> {
+    inner: R,
+    url: SafeUrl,
+    timeouts: Timeouts,
+}
+
+impl<R: Read> Read for CheckedBody<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|source| {
+            let kind = source.kind();
+            let error = match io_error(self.url.clone(), &self.timeouts, source) {
+                Error::Closed { url, source } | Error::Connect { url, source } => Error::Body { url, source },
+                other => other,
+            };
+            io::Error::new(kind, error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_hosts_are_remembered_and_the_one_in_use_is_among_them() {
+        let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "test");
+        let tls = Arc::default();
+        let url = |host: usize| format!("http://h{host}.example/").parse().unwrap();
+        for host in 0..100 {
+            wire.agent(&url(host), &tls).unwrap();
+            wire.agent(&url(0), &tls).unwrap();
+        }
+        let agents = wire.agents.lock().unwrap();
+        assert_eq!(agents.len(), MOST_AGENTS);
+        assert!(agents.iter().any(|known| known.origin == "http://h0.example"));
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_not_a_refused_connection() {
+        let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "test");
+        // No name has a label of 64 characters, so nobody is asked.
+        let url = format!("http://{}.example/", "a".repeat(64));
+        let request = Request::get(url.parse().unwrap(), Arc::default());
+        assert!(matches!(wire.send(&request), Err(Error::HostNotFound { .. })));
+    }
+}
