@@ -8,8 +8,10 @@ pub mod http;
 pub mod manifest;
 pub mod media_type;
 pub mod reference;
+pub mod registry;
 pub mod safe_url;
 pub mod secret;
+pub mod source;
 
 pub use digest::Digest;
 pub use media_type::MediaType;

@@ -1,0 +1,162 @@
+//! The conversation about who we are: ask, be challenged, answer, remember.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::challenge::Challenge;
+use super::token::{self, Token, TokenError, TokenRequest, TokenScope};
+use crate::config::credentials::Credentials;
+use crate::http::{self, Clock, HeaderValue, Request, Response, StatusCode, Wire, header};
+use crate::safe_url::SafeUrl;
+use crate::secret::Secret;
+
+/// Who we are to one endpoint. The default is nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// For Basic, and for asking a token server.
+    pub credentials: Option<Credentials>,
+    /// A bearer token to use as it is, instead of asking for one.
+    pub token: Option<Secret<String>>,
+}
+
+/// Adds authorisation to requests to one endpoint.
+///
+/// The first request goes without. The challenge of a 401 says what is wanted; it is remembered, so that later
+/// requests bring it along. A token that the registry does not accept any more is renewed once, one that allows too
+/// little is asked for again with the scope the registry names.
+pub(super) struct Authorizer {
+    wire: Arc<dyn Wire>,
+    clock: Arc<dyn Clock>,
+    identity: Identity,
+    insecure: bool,
+    state: Mutex<State>,
+}
+
+/// What was learned so far.
+struct State {
+    challenge: Option<Challenge>,
+    scopes: Vec<TokenScope>,
+    token: Option<Token>,
+}
+
+/// Why a request was not answered.
+pub(super) enum Failure {
+    Http(http::Error),
+    Token(TokenError),
+}
+
+impl Authorizer {
+    pub(super) fn new(
+        wire: Arc<dyn Wire>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+        scope: TokenScope,
+        insecure: bool,
+    ) -> Self {
+        let token = identity.token.clone().map(Token::given);
+        let state = Mutex::new(State { challenge: None, scopes: vec![scope], token });
+        Self { wire, clock, identity, insecure, state }
+    }
+
+    /// Sends `request`, which goes to the endpoint itself. A 401 comes back only when nothing is left to try.
+    pub(super) fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let (mut renewed, mut widened) = (false, false);
+        loop {
+            let sent = self.authorization(request)?;
+            let mut attempt = request.clone();
+            if let Some(value) = &sent {
+                attempt.headers.insert(header::AUTHORIZATION, value.clone());
+            }
+            let response = self.wire.send(&attempt).map_err(Failure::Http)?;
+            // A redirect target that asks who we are is not the endpoint, and is not told.
+            if response.status != StatusCode::UNAUTHORIZED || !response.url.same_origin(&request.url) {
+                return Ok(response);
+            }
+            let challenges = Challenge::all(&response.headers);
+            if !widened && self.widen(&challenges) {
+                widened = true;
+            } else if !renewed && self.learn(&challenges, sent.as_ref()) {
+                renewed = true;
+            } else {
+                return Ok(response);
+            }
+            response.drain();
+        }
+    }
+
+    /// The value for `Authorization` by what is known now; asks for a token where one is needed.
+    fn authorization(&self, request: &Request) -> Result<Option<HeaderValue>, Failure> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = &state.challenge else {
+            return Ok(None);
+        };
+        if challenge.scheme == "basic" {
+            return Ok(self.identity.credentials.as_ref().map(token::basic));
+        }
+        // The lock is held while asking: threads that need the same token wait for the one question.
+        let now = self.clock.now();
+        if let Some(token) = state.token.as_ref().filter(|token| token.is_fresh(now)) {
+            return Ok(Some(bearer(token)));
+        }
+        let token = self.ask(challenge, &state.scopes, request).map_err(Failure::Token)?;
+        Ok(Some(bearer(state.token.insert(token))))
+    }
+
+    fn ask(&self, challenge: &Challenge, scopes: &[TokenScope], request: &Request) -> Result<Token, TokenError> {
+        let endpoint: &SafeUrl = &request.url;
+        let credentials = self.identity.credentials.as_ref();
+        let (tls, insecure) = (&request.tls, self.insecure);
+        TokenRequest { challenge, scopes, credentials, endpoint, tls, insecure }.send(&*self.wire, self.clock.now())
+    }
+
+    /// Takes in the scope that an `insufficient_scope` challenge names; false when there is none, or it was known.
+    fn widen(&self, challenges: &[Challenge]) -> bool {
+        let Some((challenge, scope)) = challenges.iter().find_map(missing_scope) else {
+            return false;
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.scopes.contains(&scope) || self.identity.token.is_some() {
+            return false;
+        }
+        state.scopes.push(scope);
+        state.token = None;
+        state.challenge = Some(challenge.clone());
+        true
+    }
+
+    /// Takes in a challenge that can be answered otherwise than it was; false when there is none.
+    fn learn(&self, challenges: &[Challenge], sent: Option<&HeaderValue>) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = challenges.iter().find(|challenge| self.can_answer(challenge)) else {
+            return false;
+        };
+        let was_refused = |value: &HeaderValue| Some(value) == sent;
+        if challenge.scheme == "bearer" && state.token.as_ref().map(bearer).as_ref().is_some_and(was_refused) {
+            if self.identity.token.is_some() {
+                return false;
+            }
+            state.token = None;
+        } else if challenge.scheme == "basic" && sent.is_some() && state.challenge.as_ref() == Some(challenge) {
+            return false;
+        }
+        state.challenge = Some(challenge.clone());
+        true
+    }
+
+    fn can_answer(&self, challenge: &Challenge) -> bool {
+        match challenge.scheme.as_str() {
+            "bearer" => true,
+            "basic" => self.identity.credentials.as_ref().is_some_and(|credentials| !credentials.username().is_empty()),
+            _ => false,
+        }
+    }
+}
+
+fn bearer(token: &Token) -> HeaderValue {
+    token::sensitive(&format!("Bearer {}", token.secret.expose()))
+}
+
+fn missing_scope(challenge: &Challenge) -> Option<(&Challenge, TokenScope)> {
+    let is_narrow = challenge.scheme == "bearer" && challenge.parameter("error") == Some("insufficient_scope");
+    let scope = is_narrow.then(|| challenge.parameter("scope")).flatten()?;
+    Some((challenge, TokenScope::from_challenge(scope)?))
+}

@@ -1,0 +1,248 @@
+//! The bytes of a blob from one registry, carried on where the connection broke.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Error, Operation, RegistryClient};
+use crate::digest::Digest;
+use crate::http::{Body, Response, StatusCode, header};
+
+/// A connection that delivered this much may break as often as it likes.
+const WORTHWHILE_PROGRESS: u64 = 1024 * 1024;
+/// So may one that lasted this long, if it delivered anything.
+const WORTHWHILE_TIME: Duration = Duration::from_secs(60);
+
+/// A blob's bytes from some offset on, unverified, resumed with `Range` when the connection is cut.
+///
+/// It ends with `Ok(0)` only after all bytes. An error carries an [`Error`] of this layer.
+pub struct BlobStream {
+    client: Arc<RegistryClient>,
+    digest: Digest,
+    size: u64,
+    offset: u64,
+    body: Body,
+    /// Where and when the connection was last resumed.
+    resumed: Option<(u64, SystemTime)>,
+    /// Bytes read only to be thrown away, for servers that ignore `Range`.
+    skipped: u64,
+}
+
+impl BlobStream {
+    /// Asks for the bytes from `offset` on.
+    pub(super) fn open(client: Arc<RegistryClient>, digest: Digest, size: u64, offset: u64) -> Result<Self, Error> {
+        let body: Body = Box::new(io::empty());
+        let mut stream = Self { client, digest, size, offset, body, resumed: None, skipped: 0 };
+        stream.connect()?;
+        Ok(stream)
+    }
+
+    /// Points `body` at `offset`.
+    fn connect(&mut self) -> Result<(), Error> {
+        let response = self.client.blob_response(&self.digest, self.offset)?;
+        if response.status == StatusCode::OK {
+            self.body = response.body;
+            return self.skip_forward();
+        }
+        if let Some(found) = content_range_problem(&response, self.offset, self.size) {
+            return Err(Error::WrongRange { operation: self.operation(), offset: self.offset, found });
+        }
+        self.body = response.body;
+        Ok(())
+    }
+
+    /// Reads away what is known already, from a server that begins at the beginning. All skips of a blob together may
+    /// cost one more time its size: otherwise a bad line would make this quadratic.
+    fn skip_forward(&mut self) -> Result<(), Error> {
+        if self.offset == 0 {
+            return Ok(());
+        }
+        self.skipped += self.offset;
+        if self.skipped > self.size {
+            return Err(Error::RangeIgnored { operation: self.operation(), offset: self.offset });
+        }
+        let skipped = io::copy(&mut self.body.by_ref().take(self.offset), &mut io::sink());
+        match skipped {
+            Ok(count) if count == self.offset => Ok(()),
+            Ok(_) => {
+                Err(Error::Cut { operation: self.operation(), offset: 0, source: io::ErrorKind::UnexpectedEof.into() })
+            }
+            Err(source) => Err(Error::Cut { operation: self.operation(), offset: 0, source }),
+        }
+    }
+
+    /// Connects anew after `cause`, or says why not.
+    fn resume(&mut self, cause: io::Error) -> Result<(), Error> {
+        let cut = |source| Error::Cut { operation: self.operation(), offset: self.offset, source };
+        let now = self.client.now();
+        let is_worthwhile = self.resumed.is_none_or(|(offset, time)| {
+            let progress = self.offset - offset;
+            let is_long = now.duration_since(time).is_ok_and(|lasted| lasted >= WORTHWHILE_TIME);
+            progress >= WORTHWHILE_PROGRESS || (progress > 0 && is_long)
+        });
+        if !is_worthwhile || crate::error::find::<crate::http::Error>(&cause).is_some_and(is_stall) {
+            return Err(cut(cause));
+        }
+        log::debug!("{}: cut after {} bytes, resuming", self.operation(), self.offset);
+        self.resumed = Some((self.offset, now));
+        self.connect().map_err(|error| {
+            let cut = Error::Cut { operation: self.operation(), offset: self.offset, source: cause };
+            Error::ResumeFailed { cut: Box::new(cut), source: Box::new(error) }
+        })
+    }
+
+    fn operation(&self) -> Operation {
+        self.client.reading_blob(&self.digest)
+    }
+}
+
+/// A server that stalled once has had its time; somebody else may do better.
+fn is_stall(error: &crate::http::Error) -> bool {
+    matches!(error, crate::http::Error::Timeout { .. })
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream").field("digest", &self.digest).field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+impl Read for BlobStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let cause = match self.body.read(buffer) {
+                Ok(0) if self.offset < self.size && !buffer.is_empty() => io::ErrorKind::UnexpectedEof.into(),
+                Ok(count) => {
+                    self.offset += count as u64;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Nothing is missing but a proper end, and there is nothing left to ask for.
+                Err(_) if self.offset >= self.size => return Ok(0),
+                Err(error) => error,
+            };
+            self.resume(cause).map_err(io::Error::other)?;
+        }
+    }
+}
+
+/// What is wrong with the range of a 206, if anything.
+fn content_range_problem(response: &Response, offset: u64, size: u64) -> Option<String> {
+    let Some(value) = response.single_header(header::CONTENT_RANGE) else {
+        return Some("no single Content-Range".to_owned());
+    };
+    match parse_content_range(value) {
+        Some((first, last, total))
+            if first == offset && last.checked_add(1) == Some(size) && total.is_none_or(|total| total == size) =>
+        {
+            None
+        }
+        _ => Some(value.to_owned()),
+    }
+}
+
+/// `bytes first-last/total`, the total `None` for `*`.
+fn parse_content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let total = if total == "*" { None } else { Some(number(total)?) };
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last && total.is_none_or(|total| last < total)).then_some((first, last, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::http::{self, Clock, HeaderMap, Request, RetryPolicy, TestClock, Wire};
+    use crate::reference::Reference;
+    use crate::registry::{Endpoint, Identity};
+
+    const BLOB: &[u8] = b"0123456789";
+
+    /// Each request costs `seconds` and is answered with the next number of bytes from where it asks; then the
+    /// connection is cut.
+    struct Cutting {
+        counts: Mutex<Vec<usize>>,
+        seconds: u64,
+        clock: Arc<TestClock>,
+    }
+
+    impl Wire for Cutting {
+        fn send(&self, request: &Request) -> Result<Response, http::Error> {
+            self.clock.sleep(Duration::from_secs(self.seconds));
+            let count = self.counts.lock().unwrap().remove(0);
+            let range = request.headers.get(header::RANGE).map(|range| range.to_str().unwrap().to_owned());
+            let start: usize = range.map_or(0, |range| range[6..range.len() - 1].parse().unwrap());
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_RANGE, format!("bytes {start}-9/10").parse().unwrap());
+            let status = if start > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+            let body = Box::new(BLOB[start..start + count].chain(Cut));
+            Ok(Response { status, headers, body, url: request.url.clone() })
+        }
+    }
+
+    struct Cut;
+
+    impl Read for Cut {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    /// What was read, and how many answers nobody asked for.
+    fn read(counts: &[usize], seconds: u64) -> (io::Result<Vec<u8>>, usize) {
+        let clock = Arc::new(TestClock::default());
+        let wire = Arc::new(Cutting { counts: Mutex::new(counts.to_vec()), seconds, clock: Arc::clone(&clock) });
+        let (tls, identity, retry) = (Arc::default(), Identity::default(), RetryPolicy::BRISK);
+        let endpoint = Endpoint { wire: Arc::clone(&wire) as _, clock, tls, insecure: false, identity, retry };
+        let name = "r.example/app".parse::<Reference>().unwrap().name().clone();
+        let client = Arc::new(RegistryClient::new(name, endpoint));
+        let mut stream = client.blob(&Digest::sha256(BLOB), 10, 0).unwrap();
+        let mut bytes = Vec::new();
+        let outcome = stream.read_to_end(&mut bytes).map(|_| bytes);
+        (outcome, wire.counts.lock().unwrap().len())
+    }
+
+    #[test]
+    fn a_connection_may_break_again_when_it_lasted_and_delivered() {
+        assert_eq!(read(&[2, 3, 1, 4], 60).0.unwrap(), BLOB);
+        assert_eq!(read(&[2, 3, 1, 4], 1).1, 2);
+    }
+
+    #[test]
+    fn a_connection_that_lasts_and_delivers_nothing_is_given_up() {
+        let (outcome, unasked) = read(&[2, 0, 0, 0, 0, 8], 60);
+        assert!(matches!(crate::error::find(&outcome.unwrap_err()), Some(Error::Cut { offset: 2, .. })));
+        assert_eq!(unasked, 4);
+    }
+
+    #[test]
+    fn a_connection_may_break_after_the_last_byte() {
+        let (outcome, unasked) = read(&[10, 0], 1);
+        assert_eq!((outcome.unwrap(), unasked), (BLOB.to_vec(), 1));
+    }
+
+    #[test]
+    fn a_content_range_is_three_numbers() {
+        for (value, expected) in [
+            ("bytes 0-0/1", Some((0, 0, Some(1)))),
+            ("bytes 010-020/030", Some((10, 20, Some(30)))),
+            ("bytes 1000-1010/*", Some((1000, 1010, None))),
+            ("", None),
+            ("bytes 1-2", None),
+            ("bytes 1-2/", None),
+            ("bytes 2-1/3", None),
+            ("bytes 0-3/3", None),
+            ("bytes +1-2/3", None),
+            ("bytes 1*2/3", None),
+            ("items 1-2/3", None),
+            ("bytes 99999999999999999999-1/3", None),
+        ] {
+            assert_eq!(parse_content_range(value), expected, "{value:?}");
+        }
+    }
+}

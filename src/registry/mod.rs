@@ -1,0 +1,275 @@
+//! The distribution API of one endpoint
+//! ([OCI distribution specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md)).
+//!
+//! A [`RegistryClient`] speaks to one repository on one host. It knows nothing of mirrors: when it fails, it says so
+//! with a typed [`Error`], and [`source`](crate::source) decides what is next.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use serde_json::value::RawValue;
+
+use crate::digest::Digest;
+use crate::http::{
+    Clock, HeaderMap, HeaderValue, Redirecting, Request, Response, RetryPolicy, Retrying, StatusCode, Tls, Wire, header,
+};
+use crate::manifest::{MAX_MANIFEST_SIZE, ManifestBytes};
+use crate::media_type::MediaType;
+use crate::reference::Name;
+use crate::safe_url::{self, SafeUrl};
+
+mod authorize;
+mod blob_reader;
+mod challenge;
+mod error;
+mod error_body;
+pub(crate) mod external;
+mod tags;
+mod token;
+
+pub use authorize::Identity;
+pub use blob_reader::BlobStream;
+pub use error::{Error, Operation};
+pub use error_body::{ErrorEntry, ErrorResponse};
+pub use token::TokenError;
+
+/// The domain whose API is elsewhere.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// Every manifest type we can make sense of, and schema 1 to be able to say that we cannot.
+const ACCEPTED_MANIFESTS: [MediaType; 6] = [
+    MediaType::OCI_MANIFEST,
+    MediaType::DOCKER_MANIFEST,
+    MediaType::DOCKER_SCHEMA1_SIGNED,
+    MediaType::DOCKER_SCHEMA1,
+    MediaType::DOCKER_LIST,
+    MediaType::OCI_INDEX,
+];
+
+/// What a client needs beside the repository's name.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// How bytes travel.
+    pub wire: Arc<dyn Wire>,
+    /// Time, for back-off and token expiry.
+    pub clock: Arc<dyn Clock>,
+    /// Certificates.
+    pub tls: Arc<Tls>,
+    /// Accept any certificate, and plain http where https does not answer.
+    pub insecure: bool,
+    /// Who we are to this endpoint, and to nobody else.
+    pub identity: Identity,
+    /// How often to try again.
+    pub retry: RetryPolicy,
+}
+
+/// Speaks to one repository of one registry. It can be used from several threads.
+pub struct RegistryClient {
+    name: Name,
+    api_host: String,
+    tls: Arc<Tls>,
+    insecure: bool,
+    clock: Arc<dyn Clock>,
+    /// The wire without retries, for the question whether there is https at all.
+    bare: Arc<dyn Wire>,
+    authorizer: authorize::Authorizer,
+    base: OnceLock<SafeUrl>,
+}
+
+impl RegistryClient {
+    /// A client for `name`; nothing is sent yet.
+    pub fn new(name: Name, endpoint: Endpoint) -> Self {
+        let Endpoint { wire, clock, tls, insecure, identity, retry } = endpoint;
+        let api_host = if name.domain() == DOCKER_HUB.0 { DOCKER_HUB.1 } else { name.domain() }.to_owned();
+        // Outermost first: who we are, where it went, try again, the wire.
+        let retrying = Retrying::new(Arc::clone(&wire), Arc::clone(&clock), retry);
+        let stack: Arc<dyn Wire> = Arc::new(Redirecting::new(retrying));
+        let scope = token::TokenScope::pull(name.path());
+        let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scope, insecure);
+        Self { name, api_host, tls, insecure, clock, bare: wire, authorizer, base: OnceLock::new() }
+    }
+
+    /// The repository.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The manifest or index behind a tag or a digest, at most 4 MiB.
+    ///
+    /// # Errors
+    /// Beside what any request can fail with: the bytes have another digest than was asked for or than the registry
+    /// states, or what came for a tag is not even a JSON object.
+    pub fn manifest(&self, selector: &Selector) -> Result<ManifestBytes, Error> {
+        let operation = Operation::ReadingManifest { selector: selector.to_string(), name: self.name.clone() };
+        let mut headers = HeaderMap::new();
+        for media_type in &ACCEPTED_MANIFESTS {
+            headers.extend(HeaderValue::from_str(media_type.as_str()).map(|value| (header::ACCEPT, value)));
+        }
+        let response = self.get(&operation, &format!("manifests/{selector}"), headers)?;
+        let response = expect_status(&operation, response, &[StatusCode::OK])?;
+        let media_type =
+            response.single_header(header::CONTENT_TYPE).map_or(MediaType::from(""), MediaType::from_content_type);
+        let stated = response.single_header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        let bytes = response
+            .into_bytes(MAX_MANIFEST_SIZE)
+            .map_err(|source| Error::Http { operation: operation.clone(), source })?;
+        let stated = match selector {
+            Selector::Digest(digest) => Some(digest),
+            Selector::Tag(_) => {
+                expect_object(&operation, &bytes)?;
+                stated.as_ref()
+            }
+        };
+        match stated {
+            Some(stated) => ManifestBytes::verified(bytes, media_type, stated)
+                .map_err(|source| Error::Mismatch { operation, source }),
+            None => Ok(ManifestBytes::new(bytes, media_type)),
+        }
+    }
+
+    /// The bytes of a blob from `offset` on, resumed when the connection is cut; not verified yet.
+    pub fn blob(self: &Arc<Self>, digest: &Digest, size: u64, offset: u64) -> Result<BlobStream, Error> {
+        BlobStream::open(Arc::clone(self), digest.clone(), size, offset)
+    }
+
+    fn blob_response(&self, digest: &Digest, offset: u64) -> Result<Response, Error> {
+        let operation = self.reading_blob(digest);
+        let mut headers = HeaderMap::new();
+        let mut expected = vec![StatusCode::OK];
+        if offset > 0 {
+            headers.extend(HeaderValue::from_str(&format!("bytes={offset}-")).map(|range| (header::RANGE, range)));
+            expected.push(StatusCode::PARTIAL_CONTENT);
+        }
+        let response = self.get(&operation, &format!("blobs/{digest}"), headers)?;
+        expect_status(&operation, response, &expected)
+    }
+
+    fn reading_blob(&self, digest: &Digest) -> Operation {
+        Operation::ReadingBlob { digest: digest.clone(), name: self.name.clone() }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// `GET /v2/<path>/<rest>`, authorised; any status.
+    fn get(&self, operation: &Operation, rest: &str, headers: HeaderMap) -> Result<Response, Error> {
+        let url = format!("/v2/{}/{rest}", self.name.path());
+        self.get_url(operation, &self.join(operation, &url)?, headers)
+    }
+
+    fn get_url(&self, operation: &Operation, url: &SafeUrl, headers: HeaderMap) -> Result<Response, Error> {
+        let mut request = Request::get(url.clone(), Arc::clone(&self.tls));
+        request.headers = headers;
+        self.authorizer.send(&request).map_err(|failure| match failure {
+            authorize::Failure::Http(source) => Error::Http { operation: operation.clone(), source },
+            authorize::Failure::Token(source) => Error::Token { operation: operation.clone(), source },
+        })
+    }
+
+    fn join(&self, operation: &Operation, target: &str) -> Result<SafeUrl, Error> {
+        let unusable = |source| Error::Host { operation: operation.clone(), host: self.api_host.clone(), source };
+        if let Some(base) = self.base.get() {
+            return base.join(target).map_err(unusable);
+        }
+        // Without a host, a URL's parser takes the first word of the path for one.
+        if self.api_host.is_empty() {
+            return Err(unusable(safe_url::ParseError::Syntax(url::ParseError::EmptyHost)));
+        }
+        let https: SafeUrl = format!("https://{}/v2/", self.api_host).parse().map_err(unusable)?;
+        if !self.insecure {
+            return self.base.get_or_init(|| https).join(target).map_err(unusable);
+        }
+        let http: SafeUrl = format!("http://{}/v2/", self.api_host).parse().map_err(unusable)?;
+        self.base.get_or_init(|| self.https_or_http(https, http)).join(target).map_err(unusable)
+    }
+
+    /// An insecure registry is asked over https first, once; when that is not answered, it is http from then on.
+    fn https_or_http(&self, https: SafeUrl, http: SafeUrl) -> SafeUrl {
+        match self.bare.send(&Request::get(https.clone(), Arc::clone(&self.tls))) {
+            Ok(response) => {
+                response.drain();
+                https
+            }
+            Err(error) => {
+                log::debug!("{}, trying http", crate::error::one_line(&error));
+                http
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryClient").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Nothing vouches for what comes for a tag. A page of a proxy or of a wireless network must not pass for a manifest, or
+/// no other pull source would be asked.
+fn expect_object(operation: &Operation, bytes: &[u8]) -> Result<(), Error> {
+    serde_json::from_slice::<BTreeMap<String, &RawValue>>(bytes)
+        .map(drop)
+        .map_err(|source| Error::NotAManifest { operation: operation.clone(), source })
+}
+
+/// Which manifest of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// By tag.
+    Tag(crate::reference::Tag),
+    /// By digest.
+    Digest(Digest),
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+fn expect_status(operation: &Operation, response: Response, expected: &[StatusCode]) -> Result<Response, Error> {
+    if expected.contains(&response.status) {
+        return Ok(response);
+    }
+    Err(Error::Response { operation: operation.clone(), source: ErrorResponse::read(response) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{self, SystemClock};
+    use crate::reference::Reference;
+
+    struct NoRequests;
+
+    impl Wire for NoRequests {
+        fn send(&self, request: &Request) -> Result<Response, http::Error> {
+            panic!("asked {:?}", request.url)
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_registry_is_asked_of_nobody() {
+        let reference: Reference = "my_host.example/app:1".parse().unwrap();
+        assert_eq!(reference.domain(), "");
+        for insecure in [false, true] {
+            let endpoint = Endpoint {
+                wire: Arc::new(NoRequests),
+                clock: Arc::new(SystemClock),
+                tls: Arc::default(),
+                insecure,
+                identity: Identity::default(),
+                retry: RetryPolicy::PATIENT,
+            };
+            let client = RegistryClient::new(reference.name().clone(), endpoint);
+            let outcome = client.manifest(&Selector::Tag("1".parse().unwrap()));
+            assert!(matches!(outcome, Err(Error::Host { .. })), "{outcome:?}");
+        }
+    }
+}

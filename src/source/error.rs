@@ -1,0 +1,257 @@
+//! Why an image cannot be read.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::dir;
+use crate::digest::{self, Digest, Mismatch};
+use crate::http::TlsError;
+use crate::reference::{ImageReference, Reference};
+use crate::{config, error, registry};
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The only endpoint there is did not deliver. Prints as its cause.
+    #[error("{0}")]
+    Registry(#[source] registry::Error),
+    /// No pull source delivered. Prints as its cause.
+    #[error("{0}")]
+    AllSourcesFailed(#[source] AllSourcesFailed),
+    /// Every pull source was tried before, or delivered wrong bytes.
+    #[error("no pull source is left to read from")]
+    NoPullSource,
+    /// A blob broke off for a reason of the reader's.
+    #[error("reading blob {digest}")]
+    Body {
+        /// Which one.
+        digest: Digest,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A configured location makes no name. Prints as its cause.
+    #[error("{0}")]
+    Rewrite(#[from] config::RewriteError),
+    /// The credentials cannot be looked up.
+    #[error("looking up credentials for {domain}")]
+    Credentials {
+        /// The registry.
+        domain: String,
+        /// Why not.
+        source: config::credentials::Error,
+    },
+    /// The files of certs.d cannot be read.
+    #[error("looking up certificates for {domain}")]
+    Certificates {
+        /// The registry.
+        domain: String,
+        /// Why not.
+        source: config::certs_d::Error,
+    },
+    /// The administrator blocks this registry.
+    #[error("{reference}: the registry is blocked by {by}")]
+    Blocked {
+        /// What would be contacted.
+        reference: Reference,
+        /// The prefix that blocks it, and its file.
+        by: String,
+    },
+    /// The certificates of certs.d cannot be used.
+    #[error("setting up TLS for {domain}")]
+    Tls {
+        /// The registry.
+        domain: String,
+        /// Which file, and why.
+        source: TlsError,
+    },
+    /// A descriptor names its content in a way that cannot be checked.
+    #[error("a descriptor in the manifest has an unusable digest")]
+    Digest(#[source] digest::ParseError),
+    /// A name to push to, without a tag or a digest to read.
+    #[error("{0} has neither tag nor digest: it can be written, not read")]
+    NothingToRead(ImageReference),
+    /// No images are read from this transport.
+    #[error("{image}: images cannot be read from {transport}: (they can from docker://, dir: and oci:)", image = .0, transport = .0.transport())]
+    Transport(ImageReference),
+    /// A file or directory of a local image could not be read.
+    #[error("{}: cannot read", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A directory or a device where a file of a local image must be.
+    #[error("{}: not a regular file", path.display())]
+    NotAFile {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// A file of a local image that is larger than any of its kind.
+    #[error("{}: more than {limit} bytes", path.display())]
+    FileTooLarge {
+        /// Which one.
+        path: PathBuf,
+        /// How many bytes are read at most.
+        limit: u64,
+    },
+    /// A file of a local image is not what its name says.
+    #[error("{}: damaged; copy the image again", path.display())]
+    Damaged {
+        /// Which one.
+        path: PathBuf,
+        /// How it differs.
+        source: Mismatch,
+    },
+    /// A `dir:` of a version that is not known.
+    #[error("{}: this version of the format is not supported: {:?}", path.display(), found.to_string().trim_end())]
+    DirVersion {
+        /// The version file.
+        path: PathBuf,
+        /// What it says.
+        found: dir::Version,
+    },
+    /// The index of an OCI layout is not one. The source says where (line and column).
+    #[error("{}: not the index of an OCI layout", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// The index of an OCI layout names an image by a digest that cannot be checked.
+    #[error("{}: an image has an unusable digest", path.display())]
+    IndexDigest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: digest::ParseError,
+    },
+    /// An OCI layout without any image.
+    #[error("{}: there is no image in this OCI layout", path.display())]
+    EmptyLayout {
+        /// The layout.
+        path: PathBuf,
+    },
+    /// No name was given, and it is not clear which image is meant.
+    #[error("{}: there are {count} images; choose one: {}", path.display(), choices(path, available))]
+    SeveralImages {
+        /// The layout.
+        path: PathBuf,
+        /// How many images it has.
+        count: usize,
+        /// The names of those that have one.
+        available: Vec<String>,
+    },
+    /// No image of an OCI layout has this name.
+    #[error("{}: there is no image {name:?}; there is: {}", path.display(), choices(path, available))]
+    NoSuchImage {
+        /// The layout.
+        path: PathBuf,
+        /// The name looked for.
+        name: String,
+        /// The names there are.
+        available: Vec<String>,
+    },
+    /// The index of an OCI layout is shorter.
+    #[error("{}: there is no image @{position}; there are {count}, counted from 0", path.display())]
+    NoSuchPosition {
+        /// The layout.
+        path: PathBuf,
+        /// The position looked for.
+        position: usize,
+        /// How many images there are.
+        count: usize,
+    },
+    /// What has this name in an OCI layout is no image.
+    #[error("{}: {name:?} is not an image: its media type is {media_type:?}", path.display())]
+    NotAnImage {
+        /// The layout.
+        path: PathBuf,
+        /// The name looked for.
+        name: String,
+        /// What it is.
+        media_type: String,
+    },
+    /// The bytes of a foreign layer were left where they come from, and are not fetched from there.
+    #[error("{}: the foreign layer {digest} is not in the layout, only at {}", path.display(), urls.join(", "))]
+    ForeignLayer {
+        /// Where it would be.
+        path: PathBuf,
+        /// The layer.
+        digest: Digest,
+        /// Where it comes from.
+        urls: Vec<String>,
+    },
+}
+
+fn choices(layout: &std::path::Path, names: &[String]) -> String {
+    if names.is_empty() {
+        return format!("oci:{}:@0 for the first", layout.display());
+    }
+    names.iter().map(|name| format!("oci:{}:{name}", layout.display())).collect::<Vec<_>>().join(", ")
+}
+
+/// One try at one pull source.
+#[derive(Debug)]
+pub struct FailedAttempt {
+    /// What was contacted.
+    pub reference: Reference,
+    /// Why it failed.
+    pub error: Box<Error>,
+}
+
+/// What every pull source said, in the order they were tried. The error is the primary's, which is the `source()`; the
+/// mirrors' are beside it, with their types.
+#[derive(Debug)]
+pub struct AllSourcesFailed {
+    /// The mirrors; never empty.
+    pub mirrors: Vec<FailedAttempt>,
+    /// The last one tried.
+    pub primary: FailedAttempt,
+}
+
+impl fmt::Display for AllSourcesFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |attempt: &FailedAttempt| format!("[{}: {}]", attempt.reference, error::one_line(&attempt.error));
+        let mirrors: Vec<_> = self.mirrors.iter().map(one).collect();
+        write!(f, "(Mirrors also failed: {}): {}", mirrors.join("\n"), self.primary.reference)
+    }
+}
+
+impl std::error::Error for AllSourcesFailed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.primary.error)
+    }
+}
+
+impl Error {
+    /// One attempt's error bare, several together, the last being the primary's. `None` when there was no attempt.
+    pub(crate) fn of_attempts(mut attempts: Vec<FailedAttempt>) -> Option<Self> {
+        let primary = attempts.pop()?;
+        Some(if attempts.is_empty() {
+            *primary.error
+        } else {
+            Self::AllSourcesFailed(AllSourcesFailed { mirrors: attempts, primary })
+        })
+    }
+
+    /// True when the image is not there.
+    pub fn is_not_found(&self) -> bool {
+        error::find::<registry::Error>(self).is_some_and(registry::Error::is_not_found)
+            || matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+            || matches!(self, Self::NoSuchImage { .. } | Self::NoSuchPosition { .. } | Self::EmptyLayout { .. })
+    }
+
+    /// True when credentials are missing, wrong, or not enough.
+    pub fn is_unauthorized(&self) -> bool {
+        error::find::<registry::Error>(self).is_some_and(registry::Error::is_unauthorized)
+    }
+
+    /// True when the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        error::find::<registry::Error>(self).is_some_and(registry::Error::is_transient)
+    }
+}

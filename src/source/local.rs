@@ -1,0 +1,69 @@
+//! Files of local images, read with a bound.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{BlobBody, BlobReader, Error, Served};
+use crate::digest::Digest;
+use crate::manifest::Descriptor;
+use crate::reference::ImageReference;
+
+/// Opens a regular file; a pipe, which would never end, and a directory are none.
+pub(crate) fn open(path: &Path) -> Result<File, Error> {
+    let file_error = |source| Error::File { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(file_error)?.is_file() {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    }
+    File::open(path).map_err(file_error)
+}
+
+/// A whole file of no more than `limit` bytes.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let mut file = open(path)?.take(limit.saturating_add(1));
+    file.read_to_end(&mut bytes).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::FileTooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// As [`read`]; `None` where there is no such file.
+pub(crate) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match read(path, limit) {
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
+/// A file as the body of a blob, checked against its descriptor.
+pub(super) fn blob(
+    path: &Path,
+    descriptor: &Descriptor,
+    digest: Digest,
+    by: &ImageReference,
+) -> Result<BlobReader, Error> {
+    let body = FileBody { file: open(path)?, by: by.clone(), read: 0 };
+    Ok(BlobReader::new(Box::new(body), digest, descriptor.size()))
+}
+
+struct FileBody {
+    file: File,
+    by: ImageReference,
+    read: u64,
+}
+
+impl Read for FileBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.read += count as u64;
+        Ok(count)
+    }
+}
+
+impl BlobBody for FileBody {
+    fn served(&self) -> Vec<Served> {
+        vec![Served { by: self.by.clone(), bytes: self.read }]
+    }
+}

@@ -1,0 +1,110 @@
+//! An image to read.
+//!
+//! An [`ImageSource`] is opened for the *logical* reference, what was asked for, which policy and digest pins judge;
+//! it reads from a *physical* one, what is contacted. [`open`] tries the pull sources in order.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use crate::digest::{Digest, Mismatch, VerifyingReader};
+use crate::manifest::{Descriptor, ManifestBytes};
+use crate::reference::ImageReference;
+
+pub mod dir;
+mod error;
+pub(crate) mod local;
+pub mod oci_layout;
+mod open;
+mod registry_source;
+mod settings;
+
+pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
+pub use dir::DirSource;
+pub use oci_layout::OciLayoutSource;
+pub use open::{Network, Options, open, open_with, registry_client};
+
+/// One image, in a registry, a directory or a layout.
+///
+/// Its top-level manifest is fixed when it is opened: every later call, from any thread, is about the same bytes.
+pub trait ImageSource: Send + Sync {
+    /// What was asked for: policy and digest pins judge this one.
+    fn logical(&self) -> &ImageReference;
+
+    /// What is read: the mirror's or the origin's reference, or the same as [`logical`](Self::logical).
+    fn physical(&self) -> &ImageReference;
+
+    /// The manifest of an instance of an index, or the top-level manifest for `None`, checked against its digest.
+    fn manifest(&self, instance: Option<&Digest>) -> Result<Arc<ManifestBytes>, Error>;
+
+    /// A layer or a config, as a stream that cannot end unverified.
+    fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error>;
+}
+
+/// So that `unwrap_err` of an opened image compiles in a test.
+impl fmt::Debug for dyn ImageSource + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (logical, physical) = (self.logical(), self.physical());
+        f.debug_struct("ImageSource").field("logical", logical).field("physical", physical).finish_non_exhaustive()
+    }
+}
+
+/// The bytes of one blob, checked as they are read: `Ok(0)` comes only when size and digest match.
+pub struct BlobReader {
+    body: VerifyingReader<Box<dyn BlobBody>>,
+    is_rejected: bool,
+}
+
+/// What is below a [`BlobReader`]: unverified bytes that know where they come from.
+pub trait BlobBody: Read + Send {
+    /// Which place delivered how many bytes so far, in order; more than one after a switch in mid-body.
+    fn served(&self) -> Vec<Served>;
+
+    /// Told when the bytes turned out to be wrong. True when asking for the blob again will read it elsewhere.
+    fn reject(&mut self) -> bool {
+        false
+    }
+}
+
+/// A part of a blob, and who delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The physical reference.
+    pub by: ImageReference,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl BlobReader {
+    /// Checks `body` against `digest` and `size` while it is read.
+    pub fn new(body: Box<dyn BlobBody>, digest: Digest, size: u64) -> Self {
+        Self { body: VerifyingReader::new(body, digest, size), is_rejected: false }
+    }
+
+    /// Who delivered what, so far.
+    pub fn served(&self) -> Vec<Served> {
+        self.body.get_ref().served()
+    }
+
+    /// True when reading failed because the bytes were wrong, and the source has another place to read them from: then
+    /// [`ImageSource::blob`] is worth calling again.
+    pub fn is_worth_another_try(&self) -> bool {
+        self.is_rejected
+    }
+}
+
+impl fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobReader").field("served", &self.served()).finish_non_exhaustive()
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body.read(buffer).inspect_err(|error| {
+            if !self.is_rejected && crate::error::find::<Mismatch>(error).is_some() {
+                self.is_rejected = self.body.get_mut().reject();
+            }
+        })
+    }
+}

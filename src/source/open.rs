@@ -1,0 +1,94 @@
+//! From a logical reference to the pull source that works.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::registry_source::RegistrySource;
+use super::settings::Settings;
+use super::{Error, ImageSource};
+use crate::config::Config;
+use crate::http::{Clock, Proxies, RetryPolicy, SystemClock, Timeouts, UreqWire, Wire};
+use crate::reference::{ImageReference, Reference};
+use crate::registry::{Identity, RegistryClient};
+
+/// How requests are sent, and what time it is. Share one among images, so that they share connections.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The wire: real sockets, or recorded traffic.
+    pub wire: Arc<dyn Wire>,
+    /// The clock of back-off and token expiry.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Network {
+    /// Real sockets, through the environment's proxies.
+    pub fn real(config: &Config, timeouts: Timeouts) -> Self {
+        let user_agent = concat!("transship/", env!("CARGO_PKG_VERSION"));
+        let wire = UreqWire::new(timeouts, proxies(config), user_agent);
+        Self { wire: Arc::new(wire), clock: Arc::new(SystemClock) }
+    }
+}
+
+fn proxies(config: &Config) -> Proxies {
+    let environment = &config.paths.environment;
+    Proxies {
+        http: environment.http_proxy.clone(),
+        https: environment.https_proxy.clone(),
+        no_proxy: environment.no_proxy.clone().unwrap_or_default(),
+    }
+}
+
+/// What the caller asks for beside the administrator's configuration. The default asks for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How requests are sent; real sockets with default timeouts for `None`.
+    pub network: Option<Network>,
+    /// Credentials and token given explicitly. They are for the logical reference's domain: a mirror on another one
+    /// never sees them.
+    pub identity: Option<Identity>,
+    /// Use no credentials at all, not even configured ones.
+    pub anonymous: bool,
+    /// Whether certificates are verified and plain http is refused; the configuration decides for `None`.
+    pub tls_verify: Option<bool>,
+    /// The certificates of every registry, instead of the configured ones: a directory such as certs.d has for one.
+    pub cert_dir: Option<PathBuf>,
+    /// Patience with the last pull source; mirrors before it get less. [`RetryPolicy::PATIENT`] for `None`.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// Opens an image with the machine's network and no further wishes. See [`open_with`].
+pub fn open(config: &Config, reference: &ImageReference) -> Result<Box<dyn ImageSource>, Error> {
+    open_with(config, reference, &Options::default())
+}
+
+/// Opens an image: reads its top-level manifest, from the first pull source that has it.
+///
+/// # Errors
+/// A lone pull source's error is returned as it is. Of several, [`Error::AllSourcesFailed`] holds every one, and the
+/// primary's is its `source()`.
+pub fn open_with(
+    config: &Config,
+    reference: &ImageReference,
+    options: &Options,
+) -> Result<Box<dyn ImageSource>, Error> {
+    match reference {
+        ImageReference::Docker(docker) => {
+            let logical = docker.reference();
+            let pull_sources = config.pull_sources(logical)?;
+            let settings = Settings::new(config, logical.domain(), options);
+            Ok(Box::new(RegistrySource::open(reference.clone(), logical, pull_sources, settings)?))
+        }
+        ImageReference::Dir(path) => Ok(Box::new(super::dir::DirSource::open(path.clone())?)),
+        ImageReference::Oci(layout) => Ok(Box::new(super::oci_layout::OciLayoutSource::open(layout.clone())?)),
+        other @ (ImageReference::OciArchive(_) | ImageReference::DockerArchive(_)) => {
+            Err(Error::Transport(other.clone()))
+        }
+    }
+}
+
+/// A client for the registry itself, as far as mirrors are concerned: for what only the origin knows, such as the tags.
+pub fn registry_client(config: &Config, reference: &Reference, options: &Options) -> Result<RegistryClient, Error> {
+    let mut pull_sources = config.pull_sources(reference)?;
+    let primary = pull_sources.pop().ok_or(Error::NoPullSource)?;
+    Settings::new(config, reference.domain(), options).client(&primary, true)
+}

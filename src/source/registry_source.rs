@@ -1,0 +1,334 @@
+//! An image in a registry, read through pull sources.
+//!
+//! The image is pinned by its top-level manifest; from then on only digests are asked for, so the bytes may come from
+//! any pull source. The one that works is asked first; what it cannot deliver is taken from the next, a blob from the
+//! byte where it broke.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::settings::Settings;
+use super::{BlobBody, BlobReader, Error, FailedAttempt, ImageSource, Served};
+use crate::config::PullSource;
+use crate::digest::{Digest, Mismatch};
+use crate::http::Body;
+use crate::manifest::{Descriptor, ManifestBytes};
+use crate::reference::{DockerReference, ImageReference, Reference};
+use crate::registry::{RegistryClient, Selector, external};
+
+/// An image whose top-level manifest has been read.
+pub(super) struct RegistrySource {
+    logical: ImageReference,
+    physical: ImageReference,
+    manifest: Arc<ManifestBytes>,
+    places: Arc<Places>,
+}
+
+impl RegistrySource {
+    /// Tries the pull sources in order; the first that serves the top-level manifest wins.
+    pub(super) fn open(
+        logical: ImageReference,
+        reference: &Reference,
+        pull_sources: Vec<PullSource>,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let places = Places::new(pull_sources, settings);
+        let selector = selector(reference).ok_or_else(|| Error::NothingToRead(logical.clone()))?;
+        // Whatever a rewrite does, the bytes are those that the logical reference names.
+        let (index, manifest) =
+            places.first_success(|_, client| client.manifest(&selector).map_err(Error::Registry))?;
+        let physical = places.reference_of(index).unwrap_or_else(|| logical.clone());
+        log::debug!("{logical} is read from {physical}");
+        Ok(Self { logical, physical, manifest: Arc::new(manifest), places: Arc::new(places) })
+    }
+}
+
+impl ImageSource for RegistrySource {
+    fn logical(&self) -> &ImageReference {
+        &self.logical
+    }
+
+    fn physical(&self) -> &ImageReference {
+        &self.physical
+    }
+
+    fn manifest(&self, instance: Option<&Digest>) -> Result<Arc<ManifestBytes>, Error> {
+        let Some(digest) = instance else {
+            return Ok(Arc::clone(&self.manifest));
+        };
+        let selector = Selector::Digest(digest.clone());
+        let read = |_: &Place, client: &Arc<RegistryClient>| client.manifest(&selector).map_err(Error::Registry);
+        self.places.first_success(read).map(|(_, manifest)| Arc::new(manifest))
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let size = descriptor.size();
+        let body = self.external_body(descriptor, &digest);
+        let body = match body {
+            Some(body) => body,
+            None => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size)?),
+        };
+        Ok(BlobReader::new(body, digest, size))
+    }
+}
+
+impl RegistrySource {
+    /// A layer's own URLs come first; when none of them answers, the registry may still have the layer.
+    fn external_body(&self, descriptor: &Descriptor, digest: &Digest) -> Option<Box<dyn BlobBody>> {
+        let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty())?;
+        if self.places.externals_distrusted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let settings = &self.places.settings;
+        match external::open(&settings.wire, &settings.clock, digest, urls) {
+            Ok(body) => Some(Box::new(ExternalBody {
+                body,
+                bytes: 0,
+                by: self.physical.clone(),
+                places: Arc::clone(&self.places),
+            })),
+            Err(error) => {
+                log::warn!("{}; asking the registry", crate::error::one_line(&error));
+                None
+            }
+        }
+    }
+}
+
+fn selector(reference: &Reference) -> Option<Selector> {
+    match (reference.digest(), reference.tag()) {
+        (Some(digest), _) => Some(Selector::Digest(digest.clone())),
+        (None, Some(tag)) => Some(Selector::Tag(tag.clone())),
+        (None, None) => None,
+    }
+}
+
+/// The pull sources of one image, and what was learned of them.
+struct Places {
+    all: Vec<Place>,
+    settings: Settings,
+    /// The one that delivered last: it is asked first.
+    working: AtomicUsize,
+    /// External URLs of layers delivered wrong bytes, and are not asked any more.
+    externals_distrusted: AtomicBool,
+}
+
+struct Place {
+    pull_source: PullSource,
+    /// Made when it is first needed: a mirror that is never asked costs nothing.
+    client: OnceLock<Arc<RegistryClient>>,
+    /// It delivered bytes that were not what they should be.
+    is_distrusted: AtomicBool,
+}
+
+impl Places {
+    fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
+        let place = |pull_source| Place { pull_source, client: OnceLock::new(), is_distrusted: AtomicBool::new(false) };
+        Self {
+            all: pull_sources.into_iter().map(place).collect(),
+            settings,
+            working: AtomicUsize::new(0),
+            externals_distrusted: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks each place until one succeeds, and remembers that one.
+    fn first_success<T>(
+        &self,
+        ask: impl Fn(&Place, &Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        let mut attempts = Vec::new();
+        for index in self.order() {
+            let Some(place) = self.all.get(index) else { continue };
+            match self.client(index, place).and_then(|client| ask(place, &client)) {
+                Ok(value) => {
+                    self.working.store(index, Ordering::Relaxed);
+                    return Ok((index, value));
+                }
+                Err(error) => attempts.push(place.failed(error)),
+            }
+        }
+        Err(self.all_failed(attempts))
+    }
+
+    /// The place that works, then those behind it, then those before it.
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+        let (count, first) = (self.all.len(), self.working.load(Ordering::Relaxed));
+        (0..count).map(move |step| (first + step) % count)
+    }
+
+    fn client(&self, index: usize, place: &Place) -> Result<Arc<RegistryClient>, Error> {
+        if let Some(client) = place.client.get() {
+            return Ok(Arc::clone(client));
+        }
+        let is_last = index + 1 == self.all.len();
+        let client = self.settings.client(&place.pull_source, is_last)?;
+        Ok(Arc::clone(place.client.get_or_init(|| Arc::new(client))))
+    }
+
+    fn reference_of(&self, index: usize) -> Option<ImageReference> {
+        let reference = self.all.get(index)?.pull_source.physical.clone();
+        DockerReference::try_from(reference).ok().map(ImageReference::Docker)
+    }
+
+    /// The error of a failed round. The primary is the last pull source, in whatever order they were asked.
+    fn all_failed(&self, mut attempts: Vec<FailedAttempt>) -> Error {
+        let primary = self.all.last().map(|place| &place.pull_source.physical);
+        if let Some(index) = attempts.iter().position(|attempt| Some(&attempt.reference) == primary) {
+            let attempt = attempts.remove(index);
+            attempts.push(attempt);
+        }
+        // There is always a pull source: the reference itself, if nothing is configured.
+        Error::of_attempts(attempts).unwrap_or(Error::NoPullSource)
+    }
+}
+
+impl Place {
+    fn failed(&self, error: Error) -> FailedAttempt {
+        let reference = self.pull_source.physical.clone();
+        log::debug!("{reference}: {}", crate::error::one_line(&error));
+        FailedAttempt { reference, error: Box::new(error) }
+    }
+}
+
+/// A blob's bytes from the first place that has them, and from the next one where that breaks off.
+struct FailoverBody {
+    places: Arc<Places>,
+    digest: Digest,
+    size: u64,
+    /// Places not asked yet.
+    remaining: Vec<usize>,
+    /// The place that delivers, with its stream.
+    current: Option<(usize, Body)>,
+    /// Who delivered how much.
+    served: Vec<(usize, u64)>,
+    failures: Vec<FailedAttempt>,
+}
+
+impl FailoverBody {
+    fn open(places: Arc<Places>, digest: Digest, size: u64) -> Result<Self, Error> {
+        let trusted =
+            |index: &usize| places.all.get(*index).is_some_and(|place| !place.is_distrusted.load(Ordering::Relaxed));
+        let mut remaining: Vec<usize> = places.order().filter(trusted).collect();
+        // Taken from the end.
+        remaining.reverse();
+        let (current, served, failures) = (None, Vec::new(), Vec::new());
+        let mut body = Self { places, digest, size, remaining, current, served, failures };
+        body.connect_next()?;
+        Ok(body)
+    }
+
+    fn offset(&self) -> u64 {
+        self.served.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Opens the blob at the next place, at the byte where the last one broke off.
+    fn connect_next(&mut self) -> Result<(), Error> {
+        let offset = self.offset();
+        while let Some(index) = self.remaining.pop() {
+            let Some(place) = self.places.all.get(index) else { continue };
+            let stream = self
+                .places
+                .client(index, place)
+                .and_then(|client| client.blob(&self.digest, self.size, offset).map_err(Error::Registry));
+            match stream {
+                Ok(stream) => {
+                    self.places.working.store(index, Ordering::Relaxed);
+                    self.current = Some((index, Box::new(stream)));
+                    self.served.push((index, 0));
+                    return Ok(());
+                }
+                Err(error) => self.failures.push(place.failed(error)),
+            }
+        }
+        self.current = None;
+        Err(self.places.all_failed(std::mem::take(&mut self.failures)))
+    }
+
+    /// Notes why the current place failed, and goes on elsewhere.
+    fn fail_over(&mut self, index: usize, cause: io::Error) -> Result<(), Error> {
+        if let Some(place) = self.places.all.get(index) {
+            let error = match cause.downcast::<crate::registry::Error>() {
+                Ok(error) => Error::Registry(error),
+                Err(source) => Error::Body { digest: self.digest.clone(), source },
+            };
+            self.failures.push(place.failed(error));
+        }
+        self.connect_next()
+    }
+}
+
+impl Read for FailoverBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some((index, stream)) = &mut self.current else {
+                let source =
+                    Mismatch::TooShort { expected: self.digest.clone(), size: self.size, found: self.offset() };
+                return Err(source.into());
+            };
+            match stream.read(buffer) {
+                Ok(count) => {
+                    if let Some((_, bytes)) = self.served.last_mut() {
+                        *bytes += count as u64;
+                    }
+                    return Ok(count);
+                }
+                Err(cause) => {
+                    let index = *index;
+                    self.fail_over(index, cause).map_err(io::Error::other)?;
+                }
+            }
+        }
+    }
+}
+
+impl BlobBody for FailoverBody {
+    fn served(&self) -> Vec<Served> {
+        let served =
+            |(index, bytes): &(usize, u64)| Some(Served { by: self.places.reference_of(*index)?, bytes: *bytes });
+        self.served.iter().filter(|(_, bytes)| *bytes > 0).filter_map(served).collect()
+    }
+
+    /// Whoever delivered wrong bytes is not asked for blobs of this image any more. Of several contributors nobody can
+    /// tell whose part was wrong, so the last of them may deliver the whole, alone.
+    fn reject(&mut self) -> bool {
+        let mut contributors: Vec<_> = self.served.iter().filter(|(_, bytes)| *bytes > 0).collect();
+        if contributors.len() > 1 {
+            contributors.pop();
+        }
+        for place in contributors.into_iter().filter_map(|(index, _)| self.places.all.get(*index)) {
+            log::warn!("{} delivered wrong bytes for {}", place.pull_source.physical, self.digest);
+            place.is_distrusted.store(true, Ordering::Relaxed);
+        }
+        self.places.all.iter().any(|place| !place.is_distrusted.load(Ordering::Relaxed))
+    }
+}
+
+/// A layer from one of its own URLs.
+struct ExternalBody {
+    body: Body,
+    bytes: u64,
+    by: ImageReference,
+    places: Arc<Places>,
+}
+
+impl Read for ExternalBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.body.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
+impl BlobBody for ExternalBody {
+    fn served(&self) -> Vec<Served> {
+        vec![Served { by: self.by.clone(), bytes: self.bytes }]
+    }
+
+    /// The registry may have the layer too.
+    fn reject(&mut self) -> bool {
+        !self.places.externals_distrusted.swap(true, Ordering::Relaxed)
+    }
+}
