@@ -2,11 +2,14 @@
 //! or a test suite embeds instead of running skopeo.
 
 pub mod config;
+pub mod copy;
+pub mod destination;
 pub mod digest;
 pub mod error;
 pub mod http;
 pub mod manifest;
 pub mod media_type;
+pub mod policy;
 pub mod reference;
 pub mod registry;
 pub mod safe_url;

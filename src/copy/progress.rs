@@ -1,0 +1,97 @@
+//! What a copy tells while it runs.
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::source::Served;
+
+/// Hears what a copy does. It is called from several threads, often: it should be quick.
+pub trait Progress: Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// So that [`Options`](super::Options) can be printed.
+impl fmt::Debug for dyn Progress + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Progress")
+    }
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _event: &Event<'_>) {}
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// An instance of an index is begun.
+    Instance {
+        /// Which one.
+        digest: &'a Digest,
+        /// Its place in the index, counted from 1.
+        number: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A blob is begun.
+    Started {
+        /// Which one.
+        digest: &'a Digest,
+        /// What it is to the image.
+        kind: BlobKind,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Bytes of a blob arrived.
+    Read {
+        /// Which one.
+        digest: &'a Digest,
+        /// How many more.
+        bytes: u64,
+    },
+    /// The bytes of a blob were wrong; it is read again from the beginning, elsewhere.
+    Restarted {
+        /// Which one.
+        digest: &'a Digest,
+    },
+    /// A blob is done.
+    Finished {
+        /// Which one.
+        digest: &'a Digest,
+        /// What it is to the image.
+        kind: BlobKind,
+        /// How it went.
+        outcome: &'a BlobOutcome,
+    },
+    /// All is there; the image becomes visible.
+    Committing,
+}
+
+/// What a blob is to its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobKind {
+    /// The image configuration.
+    Config,
+    /// A layer.
+    Layer,
+}
+
+/// How a blob went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobOutcome {
+    /// It was read and written.
+    Copied {
+        /// Who delivered it.
+        served: Vec<Served>,
+    },
+    /// It was at the destination already.
+    AlreadyPresent,
+    /// It is a foreign layer, and stays where its URLs point.
+    LeftElsewhere,
+}

@@ -1,0 +1,206 @@
+//! Files that appear whole or not at all.
+//!
+//! A file is written under a `.transship-` name, flushed to the disk and then renamed. While it is written it is
+//! locked, so whoever finds one that is not locked knows that its writer is gone and removes it.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::Error;
+use crate::digest::{Digest, VerifyingReader};
+
+const PREFIX: &str = ".transship-";
+
+const BUFFER_SIZE: usize = 256 * 1024;
+
+/// Files all may read, less what the umask takes, as skopeo makes them.
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// A directory, on the file system of what is written, for files that are not whole yet.
+#[derive(Debug)]
+pub(super) struct Staging {
+    directory: PathBuf,
+}
+
+impl Staging {
+    /// Removes what writers that are gone have left.
+    pub(super) fn open(directory: PathBuf) -> Result<Self, Error> {
+        for entry in fs::read_dir(&directory).map_err(write_error(&directory))? {
+            let entry = entry.map_err(write_error(&directory))?;
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            // A pipe, a link or a directory of that name was not left by a writer, and opening it could take for ever.
+            if is_file && is_staged(&entry.file_name()) {
+                // Another user's may not be ours to remove. That is no reason not to write.
+                sweep(&entry.path()).unwrap_or_else(|error| log::warn!("{}", crate::error::one_line(&error)));
+            }
+        }
+        Ok(Self { directory })
+    }
+
+    /// Puts a file with these bytes at `path`, at once.
+    pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let mut file = self.file().map_err(write_error(path))?;
+        file.write_all(bytes).map_err(write_error(path))?;
+        publish(file, path)
+    }
+
+    /// Puts a file with all that `reader` gives at `path`, once it has given all.
+    pub(super) fn put_from(&self, path: &Path, digest: &Digest, size: u64, reader: &mut dyn Read) -> Result<(), Error> {
+        let mut file = self.file().map_err(write_error(path))?;
+        let mut buffer = vec![0; buffer_size(size)];
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(Error::Read { digest: digest.clone(), source }),
+            };
+            if count == 0 {
+                return publish(file, path);
+            }
+            file.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error(path))?;
+        }
+    }
+
+    fn file(&self) -> io::Result<NamedTempFile> {
+        loop {
+            let file = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .permissions(Permissions::from_mode(FILE_MODE))
+                .tempfile_in(&self.directory)?;
+            supported(file.as_file().lock())?;
+            // Another process may have swept it before it was locked.
+            if file.as_file().metadata()?.nlink() > 0 {
+                return Ok(file);
+            }
+        }
+    }
+}
+
+fn publish(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.as_file().sync_data().map_err(write_error(path))?;
+    file.persist(path).map(drop).map_err(|failed| write_error(path)(failed.error))
+}
+
+/// Room for the whole and for seeing its end, up to a limit.
+fn buffer_size(size: u64) -> usize {
+    usize::try_from(size).map_or(BUFFER_SIZE, |size| size.saturating_add(1).min(BUFFER_SIZE))
+}
+
+/// True for the name of a file that is not whole yet.
+pub(super) fn is_staged(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
+fn sweep(path: &Path) -> Result<(), Error> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let file = match File::open(path) {
+        Err(error) if gone(&error) => return Ok(()),
+        file => file.map_err(write_error(path))?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(source)) => Err(write_error(path)(source)),
+        Ok(()) => match fs::remove_file(path) {
+            Err(error) if !gone(&error) => Err(write_error(path)(error)),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Makes a directory and those above it.
+pub(super) fn create_directory(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(write_error(path))
+}
+
+/// Makes the renames in a directory last.
+pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(write_error(path))
+}
+
+/// Waits for the lock of a directory; it is held until the result is dropped.
+pub(super) fn lock_directory(path: &Path) -> Result<File, Error> {
+    if let Some(directory) = try_lock_directory(path)? {
+        return Ok(directory);
+    }
+    log::warn!("{}: waiting for another process that is writing here", path.display());
+    let directory = File::open(path).map_err(write_error(path))?;
+    supported(directory.lock()).map_err(write_error(path))?;
+    Ok(directory)
+}
+
+/// Takes the lock of a directory; `None` when another process has it.
+pub(super) fn try_lock_directory(path: &Path) -> Result<Option<File>, Error> {
+    let directory = File::open(path).map_err(write_error(path))?;
+    match directory.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => supported(Err(error)).map(|()| Some(directory)).map_err(write_error(path)),
+        Ok(()) => Ok(Some(directory)),
+    }
+}
+
+/// A file system without locks is one where the administrator does without them.
+fn supported(locked: io::Result<()>) -> io::Result<()> {
+    locked.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
+}
+
+/// True when the file at `path` has exactly these bytes. A file that cannot be read does not: it will be written.
+pub(super) fn is_whole(path: &Path, digest: &Digest, size: u64) -> bool {
+    let is_right_size = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
+    if !fs::symlink_metadata(path).is_ok_and(is_right_size) {
+        return false;
+    }
+    let Ok(file) = File::open(path) else { return false };
+    let mut reader = VerifyingReader::new(file, digest.clone(), size);
+    let mut buffer = vec![0; buffer_size(size)];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// What went wrong with the file at `path`.
+pub(super) fn write_error(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Write { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_files_that_a_writer_left_are_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(format!("{PREFIX}{name}"));
+        let is_there = |name: &str| path(name).symlink_metadata().is_ok();
+        fs::write(path("left"), b"half").unwrap();
+        fs::write(path("locked"), b"half").unwrap();
+        let locked = File::open(path("locked")).unwrap();
+        locked.lock().unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        fs::write(directory.path().join("elsewhere"), b"").unwrap();
+        symlink("elsewhere", path("link")).unwrap();
+        assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        // With a writer, so that a broken sweep fails instead of waiting for one.
+        let _writer = File::options().read(true).write(true).open(path("pipe")).unwrap();
+
+        Staging::open(directory.path().to_owned()).unwrap();
+
+        assert!(!is_there("left"));
+        for name in ["locked", "directory", "link", "pipe"] {
+            assert!(is_there(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What the network does to a pull: certificates, proxies, stalls, cuts, lies about lengths, bodies without end. All on
+//! the loopback, through the public library, with a configuration of its own.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bounds;
+mod concurrency;
+mod counting;
+mod cuts;
+mod forwarder;
+mod keep_alive;
+mod machine;
+mod many_cuts;
+mod proxies;
+mod stalls;
+mod tls;
+mod wrong_bytes;
+
+#[path = "../support/mod.rs"]
+mod support;

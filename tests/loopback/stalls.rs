@@ -1,0 +1,141 @@
+//! Servers that stop talking.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use transship::error::{find, one_line};
+use transship::http::{Error, Phase, Timeouts};
+use transship::registry;
+
+use crate::machine::{LOGICAL, Machine, first_layer, http_error, layer, noise, ranges, read, served};
+use crate::support::image::Image;
+use crate::support::registry::Registry;
+use crate::support::reply::Reply;
+use crate::support::server_tls::ServerTls;
+use crate::support::token::TOKEN_PATH;
+
+const SIZE: usize = 1000;
+const IDLE: Duration = Duration::from_millis(200);
+
+fn image() -> Image {
+    Image::with_layers([noise(SIZE)])
+}
+
+fn registry() -> Registry {
+    Registry::new().image("org/app", "1", &image())
+}
+
+fn is_blob(path: &str) -> bool {
+    path.contains("/blobs/")
+}
+
+fn assert_stalled(error: &(dyn std::error::Error + 'static)) {
+    let error = http_error(error);
+    assert!(matches!(error, Error::Timeout { phase: Phase::Reading, after: IDLE, .. }), "{error:?}");
+    assert!(error.is_transient());
+}
+
+#[test]
+fn a_handshake_that_is_not_answered_ends() {
+    // The system accepts the connection; nobody reads it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut machine = Machine::new();
+    let connect = Duration::from_millis(100);
+    machine.timeouts = Timeouts { connect, ..Timeouts::default() };
+    let error = machine.refusal(&format!("{}/org/app:1", listener.local_addr().unwrap()));
+    let error = http_error(&error);
+    assert!(matches!(error, Error::Timeout { phase: Phase::Connecting, after, .. } if *after == connect), "{error:?}");
+    assert!(machine.clock.sleeps().is_empty());
+}
+
+#[test]
+fn an_answer_that_does_not_begin_ends() {
+    let manifests = |path: &str| path.contains("/manifests/");
+    let stalled = registry().fault(manifests, .., Reply::stalling()).serve();
+    assert_stalled(&Machine::of(&[&stalled]).impatient(&stalled, "/manifests/", IDLE).refusal(LOGICAL));
+
+    // With mirrors, the error is the primary's.
+    let missing = Registry::new().serve();
+    let error = Machine::of(&[&missing, &stalled]).impatient(&stalled, "/manifests/", IDLE).refusal(LOGICAL);
+    assert_stalled(&error);
+    assert!(error.is_transient() && !error.is_not_found());
+    let error = Machine::of(&[&stalled, &missing]).impatient(&stalled, "/manifests/", IDLE).refusal(LOGICAL);
+    assert!(error.is_not_found() && !error.is_transient());
+    let text = one_line(&error);
+    assert!(text.starts_with(&format!("(Mirrors also failed: [{}/org/app:1: ", stalled.authority())), "{text}");
+    assert!(text.contains(&format!("]): {}/org/app:1: reading manifest 1", missing.authority())), "{text}");
+
+    let origin = registry().serve();
+    let source = Machine::of(&[&stalled, &origin]).impatient(&stalled, "/manifests/", IDLE).open(LOGICAL).unwrap();
+    assert!(source.physical().to_string().contains(&origin.authority()));
+}
+
+#[test]
+fn a_token_that_does_not_come_ends() {
+    let tokens = |path: &str| path == TOKEN_PATH;
+    let stalled = registry().requiring_token("registry.example").fault(tokens, .., Reply::stalling()).serve();
+    let error = Machine::of(&[&stalled]).impatient(&stalled, TOKEN_PATH, IDLE).refusal(LOGICAL);
+    assert!(matches!(find(&error), Some(registry::Error::Token { .. })), "{}", one_line(&error));
+    assert_stalled(&error);
+}
+
+#[test]
+fn a_stalled_body_is_not_asked_for_again_where_it_stalled() {
+    for offset in [0, 1, SIZE / 2, SIZE - 1] {
+        let stalled = registry().spoil(is_blob, .., move |reply| reply.stall_after(offset)).serve();
+        let machine = Machine::of(&[&stalled]).impatient(&stalled, "/blobs/", IDLE);
+        let source = machine.open(LOGICAL).unwrap();
+        let mut blob = first_layer(&*source).unwrap();
+        let (bytes, outcome) = read(&mut blob);
+        assert_stalled(&outcome.unwrap_err());
+        assert_eq!(bytes, noise(SIZE)[..offset]);
+        assert_eq!(ranges(&stalled, &image().layer_digest(0)), [None]);
+    }
+}
+
+#[test]
+fn a_stalled_body_goes_on_at_the_next_pull_source_from_the_byte_where_it_stalled() {
+    for chunked in [false, true] {
+        for offset in [0, 1, SIZE / 2, SIZE - 1] {
+            let stall = move |reply: Reply| if chunked { reply.chunked() } else { reply }.stall_after(offset);
+            let (mirror, origin) = (registry().spoil(is_blob, .., stall).serve(), registry().serve());
+            let machine = Machine::of(&[&mirror, &origin]).impatient(&mirror, "/blobs/", IDLE);
+            let source = machine.open(LOGICAL).unwrap();
+            let mut blob = first_layer(&*source).unwrap();
+            let (bytes, outcome) = read(&mut blob);
+            outcome.unwrap();
+            assert_eq!(bytes, noise(SIZE));
+            let asked = (offset > 0).then(|| format!("bytes={offset}-"));
+            assert_eq!(ranges(&origin, &image().layer_digest(0)), [asked]);
+            let parts = [(mirror.authority(), offset as u64), (origin.authority(), (SIZE - offset) as u64)];
+            let parts: Vec<_> = parts.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+            assert_eq!(served(&blob), parts);
+            assert_eq!(machine.count.blob_bytes(), SIZE as u64, "no byte was fetched twice");
+        }
+    }
+}
+
+#[test]
+fn a_stall_inside_tls_is_a_stall() {
+    let tls = ServerTls::signed_by_ca();
+    let stalled = registry().spoil(is_blob, .., |reply| reply.stall_after(SIZE / 2)).serve_tls(&tls);
+    let machine = Machine::of(&[&stalled]).impatient(&stalled, "/blobs/", IDLE);
+    let source = machine.open(LOGICAL).unwrap();
+    assert_stalled(&layer(&*source, 0).unwrap_err());
+}
+
+#[test]
+fn a_body_whose_last_byte_came_is_whole_even_if_its_end_does_not_come() {
+    let stalled = registry().spoil(is_blob, .., |reply| reply.chunked().stall_after(SIZE)).serve();
+    let source = Machine::of(&[&stalled]).impatient(&stalled, "/blobs/", IDLE).open(LOGICAL).unwrap();
+    assert_eq!(layer(&*source, 0).unwrap(), noise(SIZE));
+}
+
+/// Sixteen pauses, each a fraction of the limit, together more than the limit.
+#[test]
+fn a_slow_body_is_not_a_stalled_one() {
+    let drip = |reply: Reply| reply.drip(SIZE / 16, IDLE / 4);
+    let slow = registry().spoil(is_blob, .., drip).serve();
+    let source = Machine::of(&[&slow]).impatient(&slow, "/blobs/", 2 * IDLE).open(LOGICAL).unwrap();
+    assert_eq!(layer(&*source, 0).unwrap(), noise(SIZE));
+}
