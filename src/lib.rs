@@ -1,6 +1,50 @@
 //! Container images from registries, through the administrator's mirrors, verified: what a copy tool, a policy pipeline
 //! or a test suite embeds instead of running skopeo.
+//!
+//! Every call blocks; there is no runtime. The files that decide are podman's: registries.conf, registries.d,
+//! policy.json, auth.json and certs.d.
+//!
+//! ```no_run
+//! use transship::config::Config;
+//! use transship::policy::Policy;
+//! use transship::{ImageReference, copy, destination, source};
+//!
+//! let config = Config::load()?;
+//! let image: ImageReference = "docker://quay.io/podman/hello".parse()?;
+//! let source = source::open(&config, &image)?;
+//! println!("asked for {}, read from {}", source.logical(), source.physical());
+//!
+//! let destination = destination::open(&"dir:hello".parse()?)?;
+//! let policy = Policy::new(config.policy()?);
+//! copy::image(&*source, &*destination, &policy, &copy::Options::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The way through
+//!
+//! | to | look at |
+//! |---|---|
+//! | name an image | [`ImageReference`], [`Reference`], [`Digest`] |
+//! | read the administrator's files, or others | [`config::Config`], [`config::Paths`] |
+//! | open an image, through mirrors | [`source::open`], [`source::Options`], [`source::ImageSource`] |
+//! | read its manifest | [`manifest::ImageManifest`], [`manifest::Index`] |
+//! | ask whether it may be used | [`policy::Policy`] |
+//! | copy it | [`copy::image`], [`destination::open`] |
+//! | speak to one registry | [`source::registry_client`], [`registry::RegistryClient`] |
+//! | test with recorded traffic | [`http::Recorder`], [`http::Replay`], [`http::TestClock`] |
+//!
+//! # Errors
+//!
+//! Each layer has one error type and keeps the cause below it as `source()`. Questions are asked of the error
+//! ([`source::Error::is_not_found`] and its like), or of its chain with [`error::find`]; nobody has to match on text.
+//!
+//! # Features
+//!
+//! `cli` (on by default) builds the program. Embedders turn it off: `default-features = false`.
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod config;
 pub mod copy;
 pub mod destination;
@@ -21,3 +65,10 @@ pub use media_type::MediaType;
 pub use reference::{ImageReference, Reference};
 pub use safe_url::SafeUrl;
 pub use secret::Secret;
+
+/// The examples of the documents beside the code are run as tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}

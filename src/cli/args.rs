@@ -1,0 +1,318 @@
+//! The command line, as typed. The flags are skopeo's wherever skopeo has the same thing.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::Secret;
+use crate::copy::Instances;
+use crate::http::RetryPolicy;
+
+const AFTER_HELP: &str = "Examples:
+  transship copy docker://quay.io/podman/hello dir:hello
+  transship explain quay.io/podman/hello
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  the image is not there
+  4  the registry wants (other) credentials
+  5  the policy does not allow the image";
+
+/// Container images from registries, through the administrator's mirrors, verified.
+#[derive(Parser, Debug)]
+#[command(name = "transship", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command knows.
+#[derive(Args, Debug)]
+pub(super) struct Global {
+    /// Say what is being done, on standard error
+    #[arg(long, global = true)]
+    pub(super) debug: bool,
+    /// Signature policy to use instead of the system's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration")]
+    pub(super) policy: Option<PathBuf>,
+    /// Allow every image, whatever the policy says
+    #[arg(long, global = true, conflicts_with = "policy", help_heading = "Configuration")]
+    pub(super) insecure_policy: bool,
+    /// registries.conf to use instead of the user's and the system's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration")]
+    pub(super) registries_conf: Option<PathBuf>,
+    /// Directory of signature store configuration to use instead of the system's
+    #[arg(long = "registries.d", global = true, value_name = "DIR", help_heading = "Configuration")]
+    pub(super) registries_d: Option<PathBuf>,
+    /// Architecture to choose from an index instead of this machine's, such as arm64
+    #[arg(long, global = true, value_name = "ARCH", help_heading = "Platform")]
+    pub(super) override_arch: Option<String>,
+    /// Operating system to choose from an index instead of this machine's
+    #[arg(long, global = true, value_name = "OS", help_heading = "Platform")]
+    pub(super) override_os: Option<String>,
+    /// Variant of the architecture to choose from an index, such as v7
+    #[arg(long, global = true, value_name = "VARIANT", help_heading = "Platform")]
+    pub(super) override_variant: Option<String>,
+    /// Seconds to wait for a connection
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, help_heading = "Network",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) connect_timeout: u64,
+    /// Seconds to wait for a server that sends nothing
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, help_heading = "Network",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) idle_timeout: u64,
+    /// Times to ask once more after an error that may pass
+    #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::PATIENT.attempts - 1,
+          help_heading = "Network")]
+    pub(super) retry_times: u32,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Copy an image to a directory or a layout
+    #[command(after_help = "Examples:
+  transship copy docker://quay.io/podman/hello dir:hello
+  transship copy --all docker://busybox:1.36 oci:layout:busybox")]
+    Copy(CopyArgs),
+    /// Describe an image without copying it
+    #[command(after_help = "Examples:
+  transship inspect docker://busybox
+  transship inspect --format '{{.Digest}}' docker://quay.io/podman/hello")]
+    Inspect(InspectArgs),
+    /// List the tags of a repository
+    #[command(after_help = "Examples:
+  transship list-tags docker://quay.io/podman/hello
+  transship list-tags docker://localhost:5000/app --tls-verify=false")]
+    ListTags(ListTagsArgs),
+    /// Print the digest of a manifest file
+    #[command(after_help = "Examples:
+  transship manifest-digest image/manifest.json
+  transship inspect --raw docker://busybox | transship manifest-digest /dev/stdin")]
+    ManifestDigest {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Say where an image would come from, and who decides that; no request is made
+    #[command(after_help = "Examples:
+  transship explain quay.io/podman/hello
+  transship explain --json docker://busybox docker://localhost:5000/app:1")]
+    Explain(ExplainArgs),
+}
+
+/// `copy`
+#[derive(Args, Debug)]
+pub(super) struct CopyArgs {
+    /// Image to read: docker://…, dir:… or oci:…
+    #[arg(value_name = "SOURCE")]
+    pub(super) source: String,
+    /// Place to write: dir:… or oci:…
+    #[arg(value_name = "DESTINATION")]
+    pub(super) destination: String,
+    /// Copy all instances of an index, not only this machine's
+    #[arg(long, short = 'a', conflicts_with = "multi_arch")]
+    all: bool,
+    /// Which instances of an index to copy
+    #[arg(long, value_name = "WHICH", default_value = "system")]
+    multi_arch: MultiArch,
+    /// Write the digest of the manifest that was written to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) digestfile: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, short = 'q')]
+    pub(super) quiet: bool,
+    /// How to show progress; bars on a terminal and a line for each blob otherwise, unless chosen
+    #[arg(long, value_name = "FORM", conflicts_with = "quiet")]
+    pub(super) progress: Option<ProgressForm>,
+    /// Blobs to copy at a time
+    #[arg(long, value_name = "N", default_value = "6")]
+    pub(super) image_parallel_copies: NonZeroUsize,
+    /// Auth file to use instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Source registry")]
+    pub(super) authfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) source_registry: SrcRegistryArgs,
+}
+
+/// `--multi-arch`
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum MultiArch {
+    /// The one for this machine, or for --override-os, --override-arch and --override-variant
+    System,
+    /// All of them, and the index
+    All,
+}
+
+/// How `copy` shows what it does.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProgressForm {
+    /// Bars that move
+    Bars,
+    /// A line for each blob
+    Plain,
+    /// A JSON object a line, on standard error
+    Json,
+    /// Nothing
+    None,
+}
+
+/// `--src-…`
+#[allow(clippy::struct_field_names, reason = "the fields are the flags")]
+#[derive(Args, Debug)]
+pub(super) struct SrcRegistryArgs {
+    /// Auth file for the source
+    #[arg(long, value_name = "FILE", help_heading = "Source registry")]
+    src_authfile: Option<PathBuf>,
+    /// Directory with CA and client certificates for the source
+    #[arg(long, value_name = "DIR", help_heading = "Source registry")]
+    src_cert_dir: Option<PathBuf>,
+    /// Credentials for the source. A password on the command line is visible to other users of this machine; without
+    /// one it is asked for, or read from standard input
+    #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Source registry", value_parser = secret,
+          conflicts_with_all = ["src_no_creds", "src_registry_token"])]
+    src_creds: Option<Secret<String>>,
+    /// Ask the source without credentials
+    #[arg(long, help_heading = "Source registry")]
+    src_no_creds: bool,
+    /// Bearer token for the source
+    #[arg(long, value_name = "TOKEN", help_heading = "Source registry", value_parser = secret)]
+    src_registry_token: Option<Secret<String>>,
+    /// Verify the source's certificate and refuse plain http; the configuration decides unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          help_heading = "Source registry")]
+    src_tls_verify: Option<bool>,
+}
+
+/// The same for commands with one image.
+#[derive(Args, Debug)]
+pub(super) struct RegistryArgs {
+    /// Auth file to use instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    authfile: Option<PathBuf>,
+    /// Directory with CA and client certificates
+    #[arg(long, value_name = "DIR", help_heading = "Registry")]
+    cert_dir: Option<PathBuf>,
+    /// Credentials. A password on the command line is visible to other users of this machine; without one it is asked
+    /// for, or read from standard input
+    #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Registry", value_parser = secret,
+          conflicts_with_all = ["no_creds", "registry_token"])]
+    creds: Option<Secret<String>>,
+    /// Ask without credentials
+    #[arg(long, help_heading = "Registry")]
+    no_creds: bool,
+    /// Bearer token
+    #[arg(long, value_name = "TOKEN", help_heading = "Registry", value_parser = secret)]
+    registry_token: Option<Secret<String>>,
+    /// Verify the certificate and refuse plain http; the configuration decides unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          help_heading = "Registry")]
+    tls_verify: Option<bool>,
+}
+
+/// Access to a registry, whichever flags said it.
+pub(super) struct Access {
+    pub(super) authfile: Option<PathBuf>,
+    pub(super) cert_dir: Option<PathBuf>,
+    pub(super) creds: Option<Secret<String>>,
+    pub(super) no_creds: bool,
+    pub(super) token: Option<Secret<String>>,
+    pub(super) tls_verify: Option<bool>,
+}
+
+impl Access {
+    /// Without a password there is an empty one: enough where nothing is sent.
+    pub(super) fn without_asking(mut self) -> Self {
+        let with_password = |creds: Secret<String>| {
+            if creds.expose().contains(':') { creds } else { Secret::new(format!("{}:", creds.expose())) }
+        };
+        self.creds = self.creds.map(with_password);
+        self
+    }
+}
+
+impl CopyArgs {
+    pub(super) fn instances(&self) -> Instances {
+        if self.all || self.multi_arch == MultiArch::All { Instances::All } else { Instances::System }
+    }
+
+    pub(super) fn access(&self) -> Access {
+        let registry = &self.source_registry;
+        Access {
+            authfile: registry.src_authfile.clone().or_else(|| self.authfile.clone()),
+            cert_dir: registry.src_cert_dir.clone(),
+            creds: registry.src_creds.clone(),
+            no_creds: registry.src_no_creds,
+            token: registry.src_registry_token.clone(),
+            tls_verify: registry.src_tls_verify,
+        }
+    }
+}
+
+impl RegistryArgs {
+    pub(super) fn access(&self) -> Access {
+        Access {
+            authfile: self.authfile.clone(),
+            cert_dir: self.cert_dir.clone(),
+            creds: self.creds.clone(),
+            no_creds: self.no_creds,
+            token: self.registry_token.clone(),
+            tls_verify: self.tls_verify,
+        }
+    }
+}
+
+/// `inspect`
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// Image to describe: docker://…, dir:… or oci:…
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    /// Print the manifest, or with --config the config, byte for byte
+    #[arg(long)]
+    pub(super) raw: bool,
+    /// Print the image's config, in OCI's form
+    #[arg(long)]
+    pub(super) config: bool,
+    /// Print a Go template, such as '{{.Name}} {{.Digest}}'
+    #[arg(long, short = 'f', value_name = "TEMPLATE", conflicts_with = "raw")]
+    pub(super) format: Option<String>,
+    /// Leave the repository's tags out, which saves a request
+    #[arg(long, short = 'n')]
+    pub(super) no_tags: bool,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+/// `list-tags`
+#[derive(Args, Debug)]
+pub(super) struct ListTagsArgs {
+    /// Repository: docker://…
+    #[arg(value_name = "REPOSITORY")]
+    pub(super) repository: String,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// Images; docker:// may be left out
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(super) images: Vec<String>,
+    /// Print a JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the form that clap wants")]
+fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}

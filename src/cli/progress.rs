@@ -1,0 +1,205 @@
+//! What a copy shows while it runs: bars for a person, lines for a log, JSON for a program. All on standard error.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::args::ProgressForm;
+use super::log;
+use crate::copy::{BlobKind, BlobOutcome, Event, Progress, Silent};
+use crate::digest::Digest;
+use crate::source::{ImageSource, Served};
+
+/// As much of a digest as people recognise.
+const SHORT_DIGEST: usize = 12;
+/// In JSON, progress of a blob is told after each of so many bytes, not after each read.
+const JSON_STEP: u64 = 4 * 1024 * 1024;
+
+/// The form that was chosen, or that suits standard error.
+pub(super) fn chosen(form: Option<ProgressForm>, quiet: bool, source: &dyn ImageSource) -> Box<dyn Progress> {
+    let suitable = if io::stderr().is_terminal() { ProgressForm::Bars } else { ProgressForm::Plain };
+    match form.unwrap_or(if quiet { ProgressForm::None } else { suitable }) {
+        ProgressForm::Bars => Box::new(Bars { screen: log::screen(), bars: Mutex::default() }),
+        ProgressForm::Plain => Box::new(Lines { main: source.physical().to_string() }),
+        ProgressForm::Json => Box::new(Json::new(source)),
+        ProgressForm::None => Box::new(Silent),
+    }
+}
+
+/// A terminal that cannot be written to is no reason to stop a copy.
+fn say(line: &str) {
+    // At once, so that the lines of several threads do not mix.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+fn title(kind: BlobKind, digest: &Digest) -> String {
+    let kind = match kind {
+        BlobKind::Config => "config",
+        BlobKind::Layer => "blob",
+    };
+    format!("Copying {kind} {}", short(digest))
+}
+
+fn short(digest: &Digest) -> &str {
+    digest.encoded().get(..SHORT_DIGEST).unwrap_or_default()
+}
+
+fn instance_line(digest: &Digest, number: usize, count: usize) -> String {
+    format!("Copying image {digest} ({number}/{count})")
+}
+
+const COMMITTING: &str = "Writing manifest to image destination";
+
+/// A line when a blob is done.
+struct Lines {
+    /// Where everything comes from unless it is said otherwise.
+    main: String,
+}
+
+impl Lines {
+    fn outcome(&self, outcome: &BlobOutcome) -> String {
+        match outcome {
+            BlobOutcome::AlreadyPresent => "already there".to_owned(),
+            BlobOutcome::LeftElsewhere => "foreign layer, left where it is".to_owned(),
+            BlobOutcome::Copied { served } => {
+                let bytes: u64 = served.iter().map(|part| part.bytes).sum();
+                let elsewhere = served.iter().filter(|part| part.by.to_string() != self.main);
+                let places: Vec<_> = elsewhere.map(|part| format!("{} bytes from {}", part.bytes, part.by)).collect();
+                if places.is_empty() {
+                    format!("{bytes} bytes")
+                } else {
+                    format!("{bytes} bytes ({})", places.join(", "))
+                }
+            }
+        }
+    }
+}
+
+impl Progress for Lines {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Instance { digest, number, count } => say(&instance_line(digest, *number, *count)),
+            Event::Restarted { digest } => say(&format!("Copying blob {}: wrong bytes, once more", short(digest))),
+            Event::Finished { digest, kind, outcome } => {
+                say(&format!("{}: {}", title(*kind, digest), self.outcome(outcome)));
+            }
+            Event::Committing => say(COMMITTING),
+            Event::Started { .. } | Event::Read { .. } => {}
+        }
+    }
+}
+
+/// A bar for each blob.
+struct Bars {
+    screen: &'static MultiProgress,
+    bars: Mutex<HashMap<Digest, ProgressBar>>,
+}
+
+impl Bars {
+    fn with(&self, digest: &Digest, act: impl FnOnce(&ProgressBar)) {
+        if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
+            act(bar);
+        }
+    }
+
+    /// A line that stays below the bars so far.
+    fn line(&self, text: String) {
+        let bar = self.screen.add(ProgressBar::new(0));
+        bar.set_style(Self::style("{msg}"));
+        bar.finish_with_message(text);
+    }
+
+    fn style(template: &str) -> ProgressStyle {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    }
+}
+
+impl Progress for Bars {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Instance { digest, number, count } => self.line(instance_line(digest, *number, *count)),
+            Event::Started { digest, kind, size } => {
+                let bar = self.screen.add(ProgressBar::new(*size));
+                bar.set_style(Self::style("{msg} [{wide_bar}] {bytes} / {total_bytes} {bytes_per_sec}"));
+                bar.set_message(title(*kind, digest));
+                self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert((*digest).clone(), bar);
+            }
+            Event::Read { digest, bytes } => self.with(digest, |bar| bar.inc(*bytes)),
+            Event::Restarted { digest } => self.with(digest, ProgressBar::reset),
+            Event::Finished { digest, outcome, .. } => self.with(digest, |bar| {
+                let text = match outcome {
+                    BlobOutcome::Copied { .. } => "done",
+                    BlobOutcome::AlreadyPresent => "skipped: already there",
+                    BlobOutcome::LeftElsewhere => "skipped: foreign layer",
+                };
+                bar.set_style(Self::style(&format!("{{msg}} {text}")));
+                bar.finish();
+            }),
+            Event::Committing => self.line(COMMITTING.to_owned()),
+        }
+    }
+}
+
+/// A JSON object a line.
+struct Json {
+    /// Bytes of each blob so far, and how many of them were told.
+    read: Mutex<HashMap<Digest, (u64, u64)>>,
+}
+
+impl Json {
+    fn new(source: &dyn ImageSource) -> Self {
+        let (logical, physical) = (source.logical().to_string(), source.physical().to_string());
+        say(&json!({"event": "source", "logical": logical, "physical": physical}).to_string());
+        Self { read: Mutex::default() }
+    }
+
+    /// The bytes to tell of after `bytes` more, if it is time.
+    fn count(&self, digest: &Digest, bytes: u64) -> Option<u64> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (so_far, told) = read.entry(digest.clone()).or_default();
+        *so_far += bytes;
+        (*so_far - *told >= JSON_STEP).then(|| {
+            *told = *so_far;
+            *so_far
+        })
+    }
+}
+
+fn served(parts: &[Served]) -> Vec<serde_json::Value> {
+    parts.iter().map(|part| json!({"by": part.by.to_string(), "bytes": part.bytes})).collect()
+}
+
+impl Progress for Json {
+    fn event(&self, event: &Event<'_>) {
+        let object = match event {
+            Event::Instance { digest, number, count } => {
+                json!({"event": "instance", "digest": digest.as_str(), "number": number, "count": count})
+            }
+            Event::Started { digest, kind, size } => {
+                let kind = if *kind == BlobKind::Config { "config" } else { "layer" };
+                json!({"event": "started", "digest": digest.as_str(), "kind": kind, "size": size})
+            }
+            Event::Read { digest, bytes } => match self.count(digest, *bytes) {
+                Some(offset) => json!({"event": "read", "digest": digest.as_str(), "offset": offset}),
+                None => return,
+            },
+            Event::Restarted { digest } => {
+                self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(*digest);
+                json!({"event": "restarted", "digest": digest.as_str()})
+            }
+            Event::Finished { digest, outcome, .. } => {
+                let (outcome, served) = match outcome {
+                    BlobOutcome::Copied { served: parts } => ("copied", served(parts)),
+                    BlobOutcome::AlreadyPresent => ("already-present", Vec::new()),
+                    BlobOutcome::LeftElsewhere => ("left-elsewhere", Vec::new()),
+                };
+                json!({"event": "finished", "digest": digest.as_str(), "outcome": outcome, "served": served})
+            }
+            Event::Committing => json!({"event": "committing"}),
+        };
+        say(&object.to_string());
+    }
+}

@@ -1,0 +1,104 @@
+//! What the flags mean for the library.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::time::Duration;
+
+use super::Failure;
+use super::args::{Access, Global};
+use crate::Secret;
+use crate::config::credentials::Credentials;
+use crate::config::{Config, Paths};
+use crate::http::{RetryPolicy, Timeouts};
+use crate::manifest::PlatformChoice;
+use crate::policy::Policy;
+use crate::reference::{ImageReference, ImageReferenceError};
+use crate::registry::Identity;
+use crate::source::{Network, Options};
+
+/// No password is longer, in bytes.
+const MAX_PASSWORD_SIZE: u64 = 64 * 1024;
+
+/// The administrator's files, as far as the flags do not name others.
+pub(super) fn config(global: &Global, access: &Access) -> Result<Config, Failure> {
+    let mut paths = Paths::default();
+    paths.registries_conf = global.registries_conf.clone().or(paths.registries_conf);
+    paths.registries_d = global.registries_d.clone().or(paths.registries_d);
+    paths.policy_json = global.policy.clone().or(paths.policy_json);
+    paths.auth_file = access.authfile.clone().or(paths.auth_file);
+    Ok(Config::load_from(paths)?)
+}
+
+pub(super) fn options(config: &Config, global: &Global, access: Access) -> Result<Options, Failure> {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(global.connect_timeout),
+        idle: Duration::from_secs(global.idle_timeout),
+    };
+    let credentials = access.creds.as_ref().map(credentials).transpose()?;
+    let identity =
+        (credentials.is_some() || access.token.is_some()).then_some(Identity { credentials, token: access.token });
+    Ok(Options {
+        network: Some(Network::real(config, timeouts)),
+        identity,
+        anonymous: access.no_creds,
+        tls_verify: access.tls_verify,
+        cert_dir: access.cert_dir,
+        retry: Some(RetryPolicy { attempts: global.retry_times.saturating_add(1), ..RetryPolicy::PATIENT }),
+    })
+}
+
+/// `user:password`; without a password, it is asked for.
+fn credentials(text: &Secret<String>) -> Result<Credentials, Failure> {
+    let (username, password) = match text.expose().split_once(':') {
+        Some((username, password)) => (username, Some(password.to_owned())),
+        None => (text.expose().as_str(), None),
+    };
+    if username.is_empty() {
+        return Err("credentials need a user name: USER or USER:PASSWORD".into());
+    }
+    let password = password.map_or_else(|| ask_password(username), Ok)?;
+    Ok(Credentials::basic(username, password))
+}
+
+/// Asks without showing what is typed; from a pipe, one line is the password.
+fn ask_password(username: &str) -> Result<String, Failure> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Ok(rpassword::prompt_password(format!("Password for {username}: "))?);
+    }
+    let mut line = String::new();
+    stdin.lock().take(MAX_PASSWORD_SIZE).read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(format!("no password for {username}: give it as USER:PASSWORD or on standard input").into());
+    }
+    Ok(password.to_owned())
+}
+
+pub(super) fn policy(config: &Config, global: &Global) -> Result<Policy, Failure> {
+    if global.insecure_policy {
+        return Ok(Policy::insecure_accept_anything());
+    }
+    Ok(Policy::new(config.policy()?))
+}
+
+pub(super) fn platform(global: &Global) -> PlatformChoice {
+    PlatformChoice {
+        os: global.override_os.clone(),
+        architecture: global.override_arch.clone(),
+        variant: global.override_variant.clone(),
+    }
+}
+
+/// A place to write to, which cannot be in a registry.
+pub(super) fn destination(text: &str) -> Result<ImageReference, Failure> {
+    match text.parse() {
+        Err(ImageReferenceError::NoTransport { .. }) if !text.is_empty() => {
+            Err(format!("{text:?} does not begin with a transport; write dir:{text} or oci:{text}").into())
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+pub(super) fn image(text: &str) -> Result<ImageReference, Failure> {
+    Ok(text.parse()?)
+}

@@ -1,0 +1,107 @@
+//! What the program says about itself.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::program::{Outcome, Program};
+
+const COMMANDS: [&str; 6] = ["", "copy", "inspect", "list-tags", "manifest-digest", "explain"];
+
+#[test]
+fn every_help_fits_a_hundred_columns_and_has_two_examples() {
+    let program = Program::new();
+    for command in COMMANDS {
+        for flag in ["--help", "-h"] {
+            let words: Vec<_> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+            let outcome = Outcome::of(program.command().env("COLUMNS", "200").args(&words));
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{words:?}");
+            for line in outcome.stdout.lines() {
+                assert!(line.chars().count() <= 100, "{words:?}: {line}");
+            }
+            let (_, examples) = outcome.stdout.split_once("Examples:\n").expect("examples");
+            let count = examples.lines().take_while(|line| line.starts_with("  transship ")).count();
+            assert_eq!(count, 2, "{words:?}: {examples}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_in_the_help_are_words_that_the_program_takes() {
+    let program = Program::new();
+    for command in &COMMANDS[1..] {
+        let help = program.output(&[command, "--help"]);
+        let (_, examples) = help.split_once("Examples:\n").unwrap();
+        for example in examples.lines().filter_map(|line| line.strip_prefix("  transship ")) {
+            let example = example.split_once(" | ").map_or(example, |(first, _)| first);
+            let words = example.split(' ').map(|word| word.trim_matches('\''));
+            // Help instead of a run: everything before it has been read by then.
+            let outcome = Outcome::of(program.command().args(words).arg("--no-such-flag"));
+            assert_eq!(outcome.code, 2, "{example}");
+            assert!(outcome.stderr.contains("unexpected argument '--no-such-flag'"), "{example}: {}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn without_a_command_the_help_goes_to_standard_error_and_the_usage_is_wrong() {
+    let outcome = Program::new().run(&[]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""));
+    assert!(outcome.stderr.contains("Usage: transship") && outcome.stderr.contains("Examples:"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let outcome = Program::new().run(&["--version"]);
+    assert_eq!(outcome.stdout, concat!("transship ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn wrong_words_are_told_on_standard_error() {
+    let program = Program::new();
+    for words in [
+        &["copy"][..],
+        &["copy", "dir:a"],
+        &["copy", "dir:a", "dir:b", "--no-such-flag"],
+        &["no-such-command"],
+        &["inspect", "--raw", "--format={{.Name}}", "dir:a"],
+        &["inspect", "--creds=a:b", "--no-creds", "docker://a"],
+        &["copy", "--quiet", "--progress=json", "dir:a", "dir:b"],
+        &["copy", "--all", "--multi-arch=system", "dir:a", "dir:b"],
+        &["copy", "--policy=p", "--insecure-policy", "dir:a", "dir:b"],
+        &["copy", "--image-parallel-copies=0", "dir:a", "dir:b"],
+        &["inspect", "--idle-timeout=0", "dir:a"],
+        &["inspect", "--tls-verify=maybe", "dir:a"],
+        &["explain"],
+    ] {
+        let outcome = program.run(words);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{words:?}");
+        assert!(!outcome.stderr.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn words_that_are_not_utf8_are_wrong_usage_and_no_panic() {
+    let word = OsStr::from_bytes(b"docker://\xff");
+    for command in [&["copy", "dir:a"][..], &["inspect"], &["list-tags"], &["manifest-digest"], &["explain"]] {
+        let outcome = Outcome::of(Program::new().command().args(command).arg(word));
+        if command == ["manifest-digest"] {
+            outcome.assert_fails(1, &["No such file"]);
+            continue;
+        }
+        outcome.assert_fails(2, &["UTF-8"]);
+    }
+}
+
+#[test]
+fn the_program_and_its_page_name_the_same_flags_and_exit_codes() {
+    let page = include_str!("../../docs/transship.md");
+    let help = Program::new().output(&["--help"]);
+    let (_, codes) = help.split_once("Exit codes:\n").unwrap();
+    for line in codes.lines() {
+        let (code, meaning) = line.trim().split_once("  ").unwrap();
+        let row = page.lines().find(|row| row.starts_with(&format!("| {code} |"))).expect("a row for each code");
+        let first_word = meaning.split(' ').next().unwrap();
+        assert!(row.contains(first_word), "{row}: {meaning}");
+    }
+}
