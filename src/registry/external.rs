@@ -22,17 +22,17 @@ pub(crate) fn open(
     clock: &Arc<dyn Clock>,
     digest: &Digest,
     urls: &[String],
-) -> Result<Body, Error> {
+) -> Result<(SafeUrl, Body), Error> {
     let operation = Operation::ReadingExternalBlob { digest: digest.clone() };
     let stack = Redirecting::new(Retrying::new(Arc::clone(wire), Arc::clone(clock), RetryPolicy::BRISK));
     let mut failure = Error::NoExternalUrl { operation: operation.clone() };
     for url in urls.iter().filter_map(|text| text.parse::<SafeUrl>().ok()).take(MOST_URLS) {
         let outcome = stack
-            .send(&Request::get(url, Arc::new(Tls::default())))
+            .send(&Request::get(url.clone(), Arc::new(Tls::default())))
             .map_err(|source| Error::Http { operation: operation.clone(), source })
             .and_then(|response| expect_status(&operation, response, &[StatusCode::OK]));
         match outcome {
-            Ok(response) => return Ok(response.body),
+            Ok(response) => return Ok((url, response.body)),
             Err(error) => {
                 log::debug!("{}", crate::error::one_line(&error));
                 failure = error;

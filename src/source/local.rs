@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{BlobBody, BlobReader, Error, Served};
+use super::{BlobBody, BlobReader, Error, Served, ServedBy};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::reference::ImageReference;
@@ -64,6 +64,6 @@ impl Read for FileBody {
 
 impl BlobBody for FileBody {
     fn served(&self) -> Vec<Served> {
-        vec![Served { by: self.by.clone(), bytes: self.read }]
+        vec![Served { by: ServedBy::Image(self.by.clone()), bytes: self.read }]
     }
 }

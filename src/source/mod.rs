@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::digest::{Digest, Mismatch, VerifyingReader};
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::ImageReference;
+use crate::safe_url::SafeUrl;
 
 pub mod dir;
 mod error;
@@ -69,10 +70,29 @@ pub trait BlobBody: Read + Send {
 /// A part of a blob, and who delivered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The physical reference.
-    pub by: ImageReference,
+    /// Who.
+    pub by: ServedBy,
     /// How many bytes.
     pub bytes: u64,
+}
+
+/// Who delivered bytes of a blob. Printed as the reference or the URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServedBy {
+    /// A pull source, or a local image: its physical reference.
+    Image(ImageReference),
+    /// One of a foreign layer's own URLs.
+    Url(SafeUrl),
+}
+
+impl fmt::Display for ServedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(reference) => reference.fmt(f),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
 }
 
 impl BlobReader {

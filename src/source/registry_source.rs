@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::settings::Settings;
-use super::{BlobBody, BlobReader, Error, FailedAttempt, ImageSource, Served};
+use super::{BlobBody, BlobReader, Error, FailedAttempt, ImageSource, Served, ServedBy};
 use crate::config::PullSource;
 use crate::digest::{Digest, Mismatch};
 use crate::http::Body;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
 use crate::registry::{RegistryClient, Selector, external};
+use crate::safe_url::SafeUrl;
 
 /// An image whose top-level manifest has been read.
 pub(super) struct RegistrySource {
@@ -83,12 +84,7 @@ impl RegistrySource {
         }
         let settings = &self.places.settings;
         match external::open(&settings.wire, &settings.clock, digest, urls) {
-            Ok(body) => Some(Box::new(ExternalBody {
-                body,
-                bytes: 0,
-                by: self.physical.clone(),
-                places: Arc::clone(&self.places),
-            })),
+            Ok((url, body)) => Some(Box::new(ExternalBody { body, bytes: 0, url, places: Arc::clone(&self.places) })),
             Err(error) => {
                 log::warn!("{}; asking the registry", crate::error::one_line(&error));
                 None
@@ -286,8 +282,9 @@ impl Read for FailoverBody {
 
 impl BlobBody for FailoverBody {
     fn served(&self) -> Vec<Served> {
-        let served =
-            |(index, bytes): &(usize, u64)| Some(Served { by: self.places.reference_of(*index)?, bytes: *bytes });
+        let served = |(index, bytes): &(usize, u64)| {
+            Some(Served { by: ServedBy::Image(self.places.reference_of(*index)?), bytes: *bytes })
+        };
         self.served.iter().filter(|(_, bytes)| *bytes > 0).filter_map(served).collect()
     }
 
@@ -310,7 +307,7 @@ impl BlobBody for FailoverBody {
 struct ExternalBody {
     body: Body,
     bytes: u64,
-    by: ImageReference,
+    url: SafeUrl,
     places: Arc<Places>,
 }
 
@@ -324,7 +321,7 @@ impl Read for ExternalBody {
 
 impl BlobBody for ExternalBody {
     fn served(&self) -> Vec<Served> {
-        vec![Served { by: self.by.clone(), bytes: self.bytes }]
+        vec![Served { by: ServedBy::Url(self.url.clone()), bytes: self.bytes }]
     }
 
     /// The registry may have the layer too.

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::clients::isolated;
 use crate::support::command::finish;
 
 pub const ACCEPT_ANYTHING: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
@@ -46,16 +47,7 @@ impl Program {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_transship"));
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.home.path())
-            .env("XDG_RUNTIME_DIR", self.home.path())
-            .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF_DIR", self.path("no registries.conf.d"))
-            .current_dir(self.home.path());
-        command
+        isolated(Path::new(env!("CARGO_BIN_EXE_transship")), self.home.path())
     }
 
     pub fn run(&self, words: &[&str]) -> Outcome {

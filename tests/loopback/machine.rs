@@ -12,7 +12,7 @@ use transship::destination;
 use transship::http::{Error as HttpError, Request, Response, TestClock, Timeouts, Wire};
 use transship::manifest::{Descriptor, ImageManifest, ManifestBytes};
 use transship::policy::Policy;
-use transship::source::{self, BlobReader, ImageSource, Network, Options};
+use transship::source::{self, BlobReader, ImageSource, Network, Options, ServedBy};
 use transship::{ImageReference, error};
 
 use crate::counting::{Count, CountingWire};
@@ -200,7 +200,7 @@ pub(crate) fn layer(source: &dyn ImageSource, number: usize) -> Result<Vec<u8>, 
 
 /// Who delivered how much: the authority of each place, and the bytes.
 pub(crate) fn served(blob: &BlobReader) -> Vec<(String, u64)> {
-    let authority = |by: &ImageReference| by.to_string().split('/').nth(2).unwrap().to_owned();
+    let authority = |by: &ServedBy| by.to_string().split('/').nth(2).unwrap().to_owned();
     blob.served().iter().map(|served| (authority(&served.by), served.bytes)).collect()
 }
 

@@ -136,6 +136,7 @@ fn a_layer_whose_external_url_has_wrong_bytes_is_taken_from_the_registry() {
 
     let mut blob = source.blob(&layer).unwrap();
     assert!(read(&mut blob).1.is_err() && blob.is_worth_another_try());
+    assert_eq!(blob.served()[0].by.to_string(), elsewhere.url("/layer"));
     let mut blob = source.blob(&layer).unwrap();
     assert_eq!(read(&mut blob).0, noise(SIZE));
     assert_eq!(elsewhere.requests().len(), 1, "and the URL is not asked again");

@@ -81,17 +81,22 @@ impl Clients {
 
     /// Nothing of the machine's or the user's own configuration.
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.home.path())
-            .env("XDG_RUNTIME_DIR", self.home.path())
-            .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF_DIR", self.path("no registries.conf.d"))
-            .current_dir(self.home.path());
-        command
+        isolated(program, self.home.path())
     }
+}
+
+/// A program with an empty home, which has its registries.conf too: nothing of this machine is configured.
+pub fn isolated(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", home)
+        .env("CONTAINERS_REGISTRIES_CONF", home.join("registries.conf"))
+        .env("CONTAINERS_REGISTRIES_CONF_DIR", home.join("no registries.conf.d"))
+        .current_dir(home);
+    command
 }
 
 /// What [`Clients::assert_same_copies`] has made.
