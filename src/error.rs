@@ -50,6 +50,21 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
     line
 }
 
+/// Outside words for one line of a message: they neither command a terminal nor begin a line of their own, nor turn the
+/// direction of what follows.
+pub fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_bidi_control(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
+}
+
+/// True for the characters that change the direction in which text is shown.
+pub(crate) fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt;
@@ -75,6 +90,11 @@ mod tests {
         assert!(find::<std::num::ParseIntError>(&outer()).is_some());
         assert!(find::<fmt::Error>(&outer()).is_none());
         assert_eq!(chain(&outer()).count(), 4);
+    }
+
+    #[test]
+    fn outside_words_stay_on_their_line() {
+        assert_eq!(printable("a\nverdict: allowed\t\u{1b}[2J\u{202e}é"), "a\\nverdict: allowed\\t\\u{1b}[2J\\u{202e}é");
     }
 
     #[test]

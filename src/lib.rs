@@ -58,7 +58,9 @@ pub mod reference;
 pub mod registry;
 pub mod safe_url;
 pub mod secret;
+pub mod signature;
 pub mod source;
+mod strict_json;
 
 pub use digest::Digest;
 pub use media_type::MediaType;

@@ -30,6 +30,8 @@ media_types! {
     OCI_INDEX = "application/vnd.oci.image.index.v1+json";
     /// An OCI image configuration.
     OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
+    /// A configuration that says nothing, of an artifact that is no image: `{}`.
+    OCI_EMPTY = "application/vnd.oci.empty.v1+json";
     /// An OCI layer, uncompressed.
     OCI_LAYER = "application/vnd.oci.image.layer.v1.tar";
     /// An OCI layer, gzip.
@@ -46,6 +48,10 @@ media_types! {
     DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     /// A Docker manifest, version 2 schema 1. Recognised only to be refused clearly.
     DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json";
+    /// What cosign signs: the payload of a sigstore signature.
+    COSIGN_PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json";
+    /// A sigstore bundle, as cosign 3 attaches it.
+    SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 }
 
 impl MediaType {
@@ -70,6 +76,13 @@ impl MediaType {
     /// True for an OCI and a Docker (schema 2) image manifest.
     pub fn is_image(&self) -> bool {
         [Self::OCI_MANIFEST, Self::DOCKER_MANIFEST].contains(self)
+    }
+
+    /// True for a sigstore bundle of any version, as the type of an artifact or of its layer.
+    pub fn is_sigstore_bundle(&self) -> bool {
+        // The oldest versions are `…bundle+json;version=0.1`.
+        let version = self.0.strip_prefix("application/vnd.dev.sigstore.bundle");
+        version.is_some_and(|version| version.starts_with(['.', '+']))
     }
 
     /// True for both forms of Docker schema 1.

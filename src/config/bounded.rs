@@ -14,7 +14,7 @@ struct TooLong {
 /// The whole file, or an error of kind `FileTooLarge` when it has more than `limit` bytes.
 ///
 /// The size is counted while reading: a pipe (`--authfile <(…)`) has none to ask for.
-pub(super) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

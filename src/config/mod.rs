@@ -21,7 +21,8 @@ pub mod registries_conf;
 pub mod registries_d;
 pub mod short_names;
 
-pub use error::Error;
+pub(crate) use bounded::read as read_bounded;
+pub use error::{Error, MAX_FILE_SIZE};
 pub use lookaside_url::{LookasideError, LookasideUrl, StorageLocation};
 pub use paths::{Environment, Paths};
 pub use policy_json::PolicyJson;

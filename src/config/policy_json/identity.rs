@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::strict::{object, only, required, some};
 use crate::config::domain::is_namespace;
 use crate::reference::{Name, Reference};
+use crate::strict_json::{object, only, required, some};
 
 /// How the identity in a signature is compared with the *logical* reference of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,6 +42,20 @@ pub struct IdentityPrefix(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid prefix {0:?}, expected host[:port] or host[:port]/path, spelled out in full, without tag and digest")]
 pub struct PrefixError(String);
+
+impl SignedIdentity {
+    /// The `type` in the file.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::MatchExact => "matchExact",
+            Self::MatchRepoDigestOrExact => "matchRepoDigestOrExact",
+            Self::MatchRepository => "matchRepository",
+            Self::ExactReference(_) => "exactReference",
+            Self::ExactRepository(_) => "exactRepository",
+            Self::RemapIdentity { .. } => "remapIdentity",
+        }
+    }
+}
 
 impl IdentityPrefix {
     /// The text.
@@ -113,7 +127,10 @@ impl Raw {
                 let signed_prefix = parse_prefix(&required("signedPrefix", self.signed_prefix)?)?;
                 Ok(SignedIdentity::RemapIdentity { prefix, signed_prefix })
             }
-            other => Err(format!("unknown type {other:?} of a signed identity")),
+            other => Err(format!(
+                "unknown type {other:?} of a signed identity, expected matchExact, matchRepoDigestOrExact, matchRepository, \
+                 exactReference, exactRepository or remapIdentity"
+            )),
         }
     }
 }

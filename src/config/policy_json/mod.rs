@@ -10,17 +10,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use log::warn;
 use serde::Deserialize;
 
 use super::bounded;
 use super::error::{Error, MAX_FILE_SIZE};
 use super::paths::Paths;
+use crate::strict_json;
 
 mod identity;
 mod raw;
 mod requirement;
 mod scopes;
-mod strict;
 
 pub use identity::{IdentityPrefix, SignedIdentity};
 pub use requirement::{
@@ -80,7 +81,10 @@ impl PolicyJson {
     /// # Ok::<(), transship::config::Error>(())
     /// ```
     pub fn parse(bytes: &[u8], file: &Path) -> Result<Self, Error> {
-        let document = read(bytes).map_err(|error| Error::json(file, error))?;
+        let document: Document = strict_json::from_slice(bytes).map_err(|error| Error::json(file, error))?;
+        for oddity in document.transports.oddities() {
+            warn!("{}: {oddity}", file.display());
+        }
         let file = file.to_owned();
         Ok(Self { default: document.default.0, transports: document.transports.0, file })
     }
@@ -118,13 +122,6 @@ impl PolicyJson {
     pub fn file(&self) -> &Path {
         &self.file
     }
-}
-
-fn read(bytes: &[u8]) -> serde_json::Result<Document> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let document = strict::object(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(document)
 }
 
 impl fmt::Display for PolicyScope {

@@ -9,7 +9,7 @@ use super::identity::SignedIdentity;
 use super::requirement::{
     CaCertificates, Fulcio, KeyType, Keys, Pki, Requirement, SignedBy, SigstoreSigned, SigstoreTrust,
 };
-use super::strict::{Base64, NonEmpty, NonEmptyList, object, only, required, some};
+use crate::strict_json::{Base64, NonEmpty, NonEmptyList, object, only, required, some};
 
 /// All keys of all types. A tagged enum of serde would take a number for the type.
 #[derive(Deserialize)]
@@ -127,7 +127,10 @@ impl Raw {
             "sigstoreSigned" => {
                 only(&SIGSTORE_SIGNED).and_then(|()| self.sigstore_signed()).map(Requirement::SigstoreSigned)
             }
-            other => Err(format!("unknown type {other:?} of a requirement")),
+            other => Err(format!(
+                "unknown type {other:?} of a requirement, expected insecureAcceptAnything, reject, signedBy, sigstoreSigned \
+                 or signedBaseLayer"
+            )),
         }
     }
 

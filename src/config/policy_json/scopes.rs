@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _};
 
 use super::requirement::Requirement;
-use super::strict::unique_map;
+use crate::strict_json::unique_map;
 
 /// At least one requirement; all must hold.
 pub(super) struct Requirements(pub(super) Vec<Requirement>);
@@ -33,6 +33,39 @@ impl<'de> Deserialize<'de> for Transports {
         let scopes_of = |transport: &str| Ok(Scopes { transport: transport.to_owned() });
         unique_map(deserializer, "a map of transports", scopes_of).map(Self)
     }
+}
+
+/// The transports of the programs that read this file.
+const TRANSPORTS: [&str; 11] = [
+    "atomic",
+    "containers-storage",
+    "dir",
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "oci",
+    "oci-archive",
+    "ostree",
+    "sif",
+    "tarball",
+];
+
+impl Transports {
+    /// What is allowed and can mean no image: it would let the default decide without a word.
+    pub(super) fn oddities(&self) -> impl Iterator<Item = String> {
+        let unknown = self.0.keys().filter(|transport| !TRANSPORTS.contains(&transport.as_str()));
+        let unknown = unknown.map(|transport| format!("transport {transport:?} is none of those that are known"));
+        let scopes = self.0.get("docker").into_iter().flat_map(|scopes| scopes.keys());
+        let odd = scopes.filter(|scope| is_no_docker_scope(scope));
+        unknown.chain(odd.map(|scope| {
+            format!("no image is in the scope {scope:?} of docker; write host, host/path, host/path:tag or *.domain")
+        }))
+    }
+}
+
+fn is_no_docker_scope(scope: &str) -> bool {
+    let rest = scope.strip_prefix("*.").unwrap_or(scope);
+    rest.contains("://") || rest.contains('*') || rest.starts_with('/') || rest.ends_with([':', '/'])
 }
 
 struct Scopes {
@@ -91,6 +124,20 @@ mod tests {
                 assert!(check_scope(transport, bad).is_err(), "{bad}");
             }
         }
+    }
+
+    #[test]
+    fn what_can_mean_no_image_is_told() {
+        let odd = |scope: &str| is_no_docker_scope(scope);
+        for scope in ["docker://quay.io/org", "quay.io/org:", "quay.io/org/", "quay.io/org/*", "/quay.io", "*"] {
+            assert!(odd(scope), "{scope}");
+        }
+        for scope in ["", "quay.io", "*.quay.io", "quay.io:5000/org", "quay.io/org/app:1", "localhost"] {
+            assert!(!odd(scope), "{scope}");
+        }
+        let transports = |name: &str| Transports([(name.to_owned(), BTreeMap::new())].into());
+        assert_eq!(transports("dokcer").oddities().count(), 1);
+        assert_eq!(transports("docker").oddities().count(), 0);
     }
 
     #[test]
