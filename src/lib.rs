@@ -28,8 +28,12 @@
 //! | read the administrator's files, or others | [`config::Config`], [`config::Paths`] |
 //! | open an image, through mirrors | [`source::open`], [`source::Options`], [`source::ImageSource`] |
 //! | read its manifest | [`manifest::ImageManifest`], [`manifest::Index`] |
-//! | ask whether it may be used | [`policy::Policy`] |
-//! | copy it | [`copy::image`], [`destination::open`] |
+//! | ask whether it may be used | [`policy::Policy`], whose answer is an [`policy::AllowedImage`] or an error with a [`policy::Judgement`] |
+//! | look at its signatures | [`source::ImageSource::signatures`], [`signature::UntrustedSignature`] |
+//! | verify one signature by itself | [`signature::openpgp::Keyring`], [`signature::sigstore::verify`] |
+//! | verify a directory under the name of an image | [`source::DirSource::standing_for`] |
+//! | copy it | [`copy::image`], [`destination::open`], [`destination::open_with`] for a registry |
+//! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |
 //! | speak to one registry | [`source::registry_client`], [`registry::RegistryClient`] |
 //! | test with recorded traffic | [`http::Recorder`], [`http::Replay`], [`http::TestClock`] |
 //!
@@ -41,6 +45,14 @@
 //! # Features
 //!
 //! `cli` (on by default) builds the program. Embedders turn it off: `default-features = false`.
+//!
+//! Exactly one of these computes OpenPGP; without any, the crate does not build:
+//!
+//! | feature | needs on Debian 12 |
+//! |---|---|
+//! | `openpgp-rust` (on by default) | nothing; the time that *signing* takes depends on the secret key |
+//! | `openpgp-openssl` | `libssl-dev pkg-config libclang-common-14-dev` |
+//! | `openpgp-nettle` | `nettle-dev pkg-config libclang-common-14-dev` |
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use transship::destination::{self, DirDestination, ImageDestination};
 use transship::manifest::{ImageManifest, Index, ManifestBytes};
+use transship::signature::UntrustedSignature;
 use transship::source::{self, DirSource, ImageSource, dir::Version};
 use transship::{Digest, MediaType, digest::Algorithm};
 
@@ -337,4 +338,45 @@ fn a_manifest_is_read_up_to_its_largest_size() {
     file.set_len(1 << 40).unwrap();
     assert!(matches!(DirSource::open(place.path()), Err(source::Error::FileTooLarge { .. })));
     assert!(matches!(DirSource::open(Path::new("/dev/null").parent().unwrap()), Err(source::Error::File { .. })));
+}
+
+fn signature(text: &str) -> UntrustedSignature {
+    UntrustedSignature::SimpleSigning([b"\x90", text.as_bytes()].concat())
+}
+
+#[test]
+fn signatures_are_files_that_come_and_go_with_their_image() {
+    let (_place, source, to) = image(&["a"]);
+    let manifest = source.manifest(None).unwrap();
+    let instance = Digest::sha256(b"instance");
+    let other = Digest::of(Algorithm::Sha512, b"instance");
+    let first = DirDestination::open(&to).unwrap();
+    first.check_signatures(&[signature("1")]).unwrap();
+    first.put_signatures(&[signature("gone")], None).unwrap();
+    first.put_signatures(&[signature("1"), signature("2")], None).unwrap();
+    first.put_signatures(&[signature("3")], Some(&instance)).unwrap();
+    first.put_signatures(&[signature("4")], Some(&other)).unwrap();
+    assert_eq!(names(&to), ["version".to_owned()].into());
+    copy(&source, &first).unwrap();
+    drop(first);
+    let now = |name: &str| fs::read(to.join(name)).unwrap();
+    assert_eq!(now("signature-1"), signature("1").to_stored());
+    assert_eq!(now("signature-2"), signature("2").to_stored());
+    assert_eq!(now(&format!("{}.signature-1", instance.encoded())), signature("3").to_stored());
+    assert_eq!(now(&format!("sha512-{}.signature-1", other.encoded())), signature("4").to_stored());
+
+    // The next image has one signature less, and until the commit the old one keeps all of its own.
+    let old = tree(&to);
+    let second = DirDestination::open(&to).unwrap();
+    second.put_manifest(&manifest, None).unwrap();
+    second.put_signatures(&[signature("new")], None).unwrap();
+    assert_eq!(tree(&to), old);
+    copy(&source, &second).unwrap();
+    drop(second);
+    assert_eq!(now("signature-1"), signature("new").to_stored());
+    assert!(names(&to).iter().all(|name| name == "signature-1" || !name.contains("signature-")));
+
+    // One that says nothing of signatures has none.
+    copy(&source, &DirDestination::open(&to).unwrap()).unwrap();
+    assert!(names(&to).iter().all(|name| !name.contains("signature-")));
 }

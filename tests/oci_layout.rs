@@ -345,3 +345,17 @@ fn an_error_names_the_file() {
     let error = open(place.path(), "n").unwrap_err();
     assert!(error.to_string().ends_with("/index.json: cannot read"), "{error}");
 }
+
+#[test]
+fn a_layout_refuses_signatures_and_says_what_to_do() {
+    let place = TempDir::new().unwrap();
+    let to = destination(place.path(), "n");
+    to.check_signatures(&[]).unwrap();
+    to.put_signatures(&[], None).unwrap();
+    let signatures = [transship::signature::UntrustedSignature::SimpleSigning(b"\x90".to_vec())];
+    for outcome in [to.check_signatures(&signatures), to.put_signatures(&signatures, None)] {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, destination::Error::NoSignatures { .. }), "{error}");
+        assert!(error.is_about_signatures(), "{error}");
+    }
+}

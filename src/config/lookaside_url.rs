@@ -53,11 +53,20 @@ pub enum LookasideError {
         source: safe_url::ParseError,
     },
     /// Neither `file`, nor `http`, nor `https`.
-    #[error("unsupported signature storage {0:?}, expected a URL with scheme file, http or https")]
-    Unsupported(String),
+    #[error("unsupported signature storage {url:?}{}, expected a URL with scheme file, http or https", at(place.as_ref()))]
+    Unsupported {
+        /// What is configured, with the repository.
+        url: String,
+        /// Where it is written.
+        place: Option<Place>,
+    },
     /// Nothing is configured, and the user has no home directory for the default.
     #[error("no signature storage is configured, and the user has no home directory for the default one")]
     NoHome,
+}
+
+fn at(place: Option<&Place>) -> String {
+    place.map(|place| format!(" at {place}")).unwrap_or_default()
 }
 
 impl LookasideUrl {
@@ -74,7 +83,8 @@ impl LookasideUrl {
     /// The default directory has no place in a file.
     pub(super) fn in_directory(directory: &Path, name: &Name) -> Result<Self, LookasideError> {
         let url = |path: &Path| {
-            Url::from_file_path(path).map_err(|()| LookasideError::Unsupported(path.display().to_string()))
+            Url::from_file_path(path)
+                .map_err(|()| LookasideError::Unsupported { url: path.display().to_string(), place: None })
         };
         let configured = url(directory)?.to_string();
         Ok(Self { configured, base: Base::File(url(&directory.join(name.path()))?), place: None })
@@ -113,7 +123,7 @@ impl LookasideUrl {
 
     /// What to read; an error for a scheme that nobody reads.
     pub fn location(&self) -> Result<StorageLocation, LookasideError> {
-        let unsupported = || LookasideError::Unsupported(self.to_string());
+        let unsupported = || LookasideError::Unsupported { url: self.to_string(), place: self.place.clone() };
         match &self.base {
             Base::File(url) => url.to_file_path().map(StorageLocation::File).map_err(|()| unsupported()),
             Base::Http(url) => Ok(StorageLocation::Http(url.clone())),

@@ -74,11 +74,16 @@ const SECTION_KEYS: [&str; 5] =
     ["lookaside", "lookaside-staging", "sigstore", "sigstore-staging", "use-sigstore-attachments"];
 
 impl RegistriesD {
-    /// Reads the files `*.yaml` of the directory. A directory that does not exist has none.
+    /// Reads the files `*.yaml` of the directory. A directory that does not exist has none, but one that is named must be
+    /// there.
     pub fn load(paths: &Paths) -> Result<Self, Error> {
         let mut all = Self { default_directory: paths.default_lookaside_dir(), ..Self::default() };
         let directory = paths.registries_d();
-        let files = yaml_files(&directory).map_err(|source| Error::Read { path: directory.clone(), source })?;
+        let unreadable = |source| Error::Read { path: directory.clone(), source };
+        if paths.registries_d.is_some() {
+            fs::read_dir(&directory).map_err(unreadable)?;
+        }
+        let files = yaml_files(&directory).map_err(unreadable)?;
         for path in files {
             match bounded::read(&path, MAX_FILE_SIZE) {
                 // A link that leads nowhere.

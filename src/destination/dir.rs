@@ -1,6 +1,6 @@
 //! `dir:path`: an image written into a directory, for [`DirSource`](crate::source::DirSource).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
+use crate::signature::UntrustedSignature;
 use crate::source::dir::{MAX_VERSION_SIZE, VERSION_FILE, Version, blob_name, manifest_name};
 use crate::source::local;
 
@@ -36,6 +37,8 @@ struct State {
     names: HashSet<OsString>,
     version: Version,
     manifest: Option<ManifestBytes>,
+    /// The files of signatures, which may have the names of the old image's.
+    signatures: BTreeMap<Option<Digest>, Vec<Vec<u8>>>,
 }
 
 impl DirDestination {
@@ -55,7 +58,8 @@ impl DirDestination {
             // Before the first blob, so that an interrupted copy leaves a directory that the next one may use.
             staging.put(&path.join(VERSION_FILE), Version::V1_1.to_string().as_bytes())?;
         }
-        let state = State { names: HashSet::new(), version: Version::V1_1, manifest: None };
+        let (names, version, signatures) = (HashSet::new(), Version::V1_1, BTreeMap::new());
+        let state = State { names, version, manifest: None, signatures };
         Ok(Self { reference: ImageReference::Dir(path.clone()), path, staging, state: Mutex::new(state), _lock: lock })
     }
 
@@ -71,6 +75,17 @@ impl DirDestination {
 
     fn put_version(&self, version: Version) -> Result<(), Error> {
         self.staging.put(&self.path.join(VERSION_FILE), version.to_string().as_bytes())
+    }
+
+    fn put_signature_files(&self, state: &mut State) -> Result<(), Error> {
+        for (instance, signatures) in std::mem::take(&mut state.signatures) {
+            for (index, bytes) in signatures.into_iter().enumerate() {
+                let name = signature_name(instance.as_ref(), index);
+                self.staging.put(&self.path.join(&name), &bytes)?;
+                state.names.insert(name.into());
+            }
+        }
+        Ok(())
     }
 
     fn remove_all_but(&self, names: &HashSet<OsString>) -> Result<(), Error> {
@@ -129,14 +144,26 @@ impl ImageDestination for DirDestination {
         Ok(())
     }
 
+    fn check_signatures(&self, _signatures: &[UntrustedSignature]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn put_signatures(&self, signatures: &[UntrustedSignature], instance: Option<&Digest>) -> Result<(), Error> {
+        let files = signatures.iter().map(UntrustedSignature::to_stored).collect();
+        self.state().signatures.insert(instance.cloned(), files);
+        Ok(())
+    }
+
     fn commit(&self) -> Result<(), Error> {
         let mut state = self.state();
-        let manifest = state.manifest.clone().ok_or_else(|| Error::NoManifest { path: self.path.clone() })?;
+        let manifest = state.manifest.clone().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
         let name = manifest_name(None);
         // A reader that knows the higher version also finds the files of the lower one, so that is the one in between.
         if state.version > Version::V1_1 {
             self.put_version(state.version)?;
         }
+        // What the new manifest needs is there before it.
+        self.put_signature_files(&mut state)?;
         self.staging.put(&self.path.join(&name), manifest.bytes())?;
         if state.version == Version::V1_1 {
             self.put_version(state.version)?;
@@ -146,6 +173,12 @@ impl ImageDestination for DirDestination {
         state.names.extend([name.into(), VERSION_FILE.into()]);
         self.remove_all_but(&state.names)
     }
+}
+
+/// The file of the signature `index`, counted from 0.
+fn signature_name(instance: Option<&Digest>, index: usize) -> String {
+    let name = format!("signature-{}", index.saturating_add(1));
+    instance.map_or_else(|| name.clone(), |digest| format!("{}.{name}", blob_name(digest)))
 }
 
 fn has_version(directory: &Path) -> Result<bool, Error> {

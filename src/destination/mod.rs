@@ -4,20 +4,28 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
+use crate::config::{Config, LookasideError};
 use crate::digest::{self, Digest};
-use crate::manifest::{Descriptor, ManifestBytes};
+use crate::manifest::{self, Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
-use crate::reference::ImageReference;
-use crate::source;
+use crate::reference::{self, ImageReference};
+use crate::signature::UntrustedSignature;
+use crate::{registry as api, source};
 
+mod attachments;
 pub mod dir;
+mod lookaside;
 pub mod oci_layout;
+mod referrers;
+pub mod registry;
 mod staging;
 
 pub use dir::DirDestination;
 pub use oci_layout::OciLayoutDestination;
+pub use registry::RegistryDestination;
 
-/// A place that takes an image: blobs in any order and from several threads, then manifests, then [`commit`](Self::commit).
+/// A place that takes an image: blobs in any order and from several threads, then manifests, each followed by its
+/// signatures, then [`commit`](Self::commit).
 ///
 /// Until the commit, a reader of the place sees what was there before.
 pub trait ImageDestination: Send + Sync {
@@ -30,7 +38,8 @@ pub trait ImageDestination: Send + Sync {
     /// True when a manifest of this media type can be stored as it is.
     fn accepts(&self, media_type: &MediaType) -> bool;
 
-    /// True when the blob is there already, whole; its bytes are checked, not believed.
+    /// True when the blob is there already, whole. The bytes on this machine are checked, not believed; a registry is
+    /// believed.
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error>;
 
     /// Takes a blob in. `reader` fails unless the bytes are those of `descriptor`; then nothing remains of them.
@@ -38,6 +47,19 @@ pub trait ImageDestination: Send + Sync {
 
     /// Takes a manifest in: that of an instance, or the top-level one for `None`.
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error>;
+
+    /// Whether signatures such as these can be kept here: asked before the first blob, so that a copy that must fail fails
+    /// early. None at all are always fine.
+    ///
+    /// # Errors
+    /// Why not, and what can be done.
+    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error>;
+
+    /// Takes the signatures of a manifest in, after the manifest: that of an instance, or the top-level one for `None`.
+    ///
+    /// Where the place keeps signatures with the image, these are all that the image will have. Where it keeps them beside
+    /// it, they replace those of the same manifest (a lookaside store), or are added to them (attachments in a registry).
+    fn put_signatures(&self, signatures: &[UntrustedSignature], instance: Option<&Digest>) -> Result<(), Error>;
 
     /// Makes the image visible.
     fn commit(&self) -> Result<(), Error>;
@@ -50,14 +72,30 @@ impl fmt::Debug for dyn ImageDestination + '_ {
     }
 }
 
-/// Opens a place to write an image to. What is there stays readable until the commit.
+/// Opens a place on this machine to write an image to. What is there stays readable until the commit.
 pub fn open(reference: &ImageReference) -> Result<Box<dyn ImageDestination>, Error> {
     match reference {
         ImageReference::Dir(path) => Ok(Box::new(DirDestination::open(path)?)),
         ImageReference::Oci(layout) => Ok(Box::new(OciLayoutDestination::open(layout.clone())?)),
-        other @ (ImageReference::Docker(_) | ImageReference::OciArchive(_) | ImageReference::DockerArchive(_)) => {
+        ImageReference::Docker(_) => Err(Error::NoConfiguration(reference.clone())),
+        other @ (ImageReference::OciArchive(_) | ImageReference::DockerArchive(_)) => {
             Err(Error::Transport(other.clone()))
         }
+    }
+}
+
+/// Opens a place to write an image to, which may be in a registry. Nothing is sent yet.
+///
+/// The options are for a registry, and mean what they mean for a source. What is pushed goes to the registry that the
+/// administrator's configuration leads to, never to one of its mirrors.
+pub fn open_with(
+    config: &Config,
+    reference: &ImageReference,
+    options: &source::Options,
+) -> Result<Box<dyn ImageDestination>, Error> {
+    match reference {
+        ImageReference::Docker(docker) => Ok(Box::new(RegistryDestination::open(config, docker.clone(), options)?)),
+        local => open(local),
     }
 }
 
@@ -65,9 +103,77 @@ pub fn open(reference: &ImageReference) -> Result<Box<dyn ImageDestination>, Err
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Of an embedder's own [`ImageDestination`]. Prints as its cause.
+    #[error("{0}")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No images are written to this transport.
-    #[error("{image}: images cannot be written to {transport}: (they can to dir: and oci:)", image = .0, transport = .0.transport())]
+    #[error("{image}: images cannot be written to {transport}: (they can to docker://, dir: and oci:)", image = .0, transport = .0.transport())]
     Transport(ImageReference),
+    /// A registry cannot be opened without the administrator's configuration.
+    #[error("{0}: a registry is opened with a configuration (open_with)")]
+    NoConfiguration(ImageReference),
+    /// The registry did not take something, or cannot be asked. Prints as its cause.
+    #[error("{0}")]
+    Registry(#[source] source::Error),
+    /// The registry takes manifests, but not of this kind.
+    #[error("the registry refuses the manifest of type {media_type:?}")]
+    ManifestRefused {
+        /// The kind.
+        media_type: MediaType,
+        /// What the registry said.
+        source: api::Error,
+    },
+    /// A kind of manifest that is not pushed to any registry.
+    #[error("{image}: a manifest of type {media_type:?} is not pushed to a registry")]
+    NotPushed {
+        /// The place.
+        image: ImageReference,
+        /// What it was given.
+        media_type: MediaType,
+    },
+    /// A place named by a digest takes only the image with that digest.
+    #[error("{image}: the image that would be written has another digest, {found}; give a tag instead of the digest")]
+    OtherDigest {
+        /// The place.
+        image: ImageReference,
+        /// The digest of the image.
+        found: Digest,
+    },
+    /// A layout has no place for signatures.
+    #[error("{image}: an OCI layout cannot hold signatures")]
+    NoSignatures {
+        /// The place.
+        image: ImageReference,
+    },
+    /// The administrator does not want sigstore signatures in this registry.
+    #[error(
+        "{image}: sigstore signatures are not written there, because registries.d does not say use-sigstore-attachments: \
+         true"
+    )]
+    NoAttachments {
+        /// The place.
+        image: ImageReference,
+    },
+    /// Simple signatures are written to files.
+    #[error("signatures cannot be written to {url}; configure a lookaside-staging with a file: URL in registries.d")]
+    LookasideNotWritable {
+        /// The store.
+        url: String,
+    },
+    /// The configured signature store cannot be used. Prints as its cause.
+    #[error("{0}")]
+    Lookaside(#[from] LookasideError),
+    /// What is where signatures are kept in the registry is something else.
+    #[error("{image}: cannot add to the signatures that are there")]
+    ExistingSignatures {
+        /// The tag.
+        image: String,
+        /// What is wrong with it.
+        source: manifest::Error,
+    },
+    /// A digest that makes no tag. No algorithm that is known has such digests.
+    #[error("the digest makes no tag for its signatures")]
+    Tag(#[source] reference::ParseError),
     /// A file or directory could not be written. Nothing of it remains.
     #[error("{}: cannot write", path.display())]
     Write {
@@ -125,10 +231,10 @@ pub enum Error {
         found: Digest,
     },
     /// A commit before the top-level manifest was given.
-    #[error("{}: the image has no manifest yet", path.display())]
+    #[error("{image}: the image has no manifest yet")]
     NoManifest {
         /// The place.
-        path: PathBuf,
+        image: ImageReference,
     },
     /// A document could not be put into words.
     #[error("{}: cannot write JSON", path.display())]
@@ -138,6 +244,28 @@ pub enum Error {
         /// The reason.
         source: serde_json::Error,
     },
+}
+
+impl Error {
+    /// True when the place cannot keep the signatures of an image, and could take it without them.
+    pub fn is_about_signatures(&self) -> bool {
+        matches!(self, Self::NoSignatures { .. } | Self::NoAttachments { .. } | Self::LookasideNotWritable { .. })
+    }
+
+    /// True when credentials are missing, wrong, or not enough.
+    pub fn is_unauthorized(&self) -> bool {
+        crate::error::find::<api::Error>(self).is_some_and(api::Error::is_unauthorized)
+    }
+
+    /// True when the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        crate::error::find::<api::Error>(self).is_some_and(api::Error::is_transient)
+    }
+}
+
+/// A document that is made here, for the repository `name`.
+fn json_bytes(name: &reference::Name, document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    go_json::to_vec(document).map_err(|source| Error::Json { path: name.to_string().into(), source })
 }
 
 /// An instance is stored under its digest, whatever the algorithm.

@@ -14,6 +14,7 @@ use crate::manifest::document::{self, Index, REF_NAME};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
 use crate::reference::{ImageReference, OciImage, OciReference};
+use crate::signature::UntrustedSignature;
 use crate::source::local;
 use crate::source::oci_layout::{INDEX_FILE, MAX_INDEX_SIZE, blob_path, parse_index};
 
@@ -126,8 +127,16 @@ impl ImageDestination for OciLayoutDestination {
         Ok(())
     }
 
+    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
+        if signatures.is_empty() { Ok(()) } else { Err(Error::NoSignatures { image: self.reference.clone() }) }
+    }
+
+    fn put_signatures(&self, signatures: &[UntrustedSignature], _instance: Option<&Digest>) -> Result<(), Error> {
+        self.check_signatures(signatures)
+    }
+
     fn commit(&self) -> Result<(), Error> {
-        let top = self.state().top.clone().ok_or_else(|| Error::NoManifest { path: self.path.clone() })?;
+        let top = self.state().top.clone().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
         self.sync_blobs()?;
         let _lock = staging::lock_directory(&self.path)?;
         // Read anew: another process may have added its image since.

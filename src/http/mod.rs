@@ -25,6 +25,7 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use har::{EntryError, HarError, Recorder, Replay};
 pub use proxy::Proxies;
 pub use redirect::{Redirecting, may_carry_credentials};
+pub(crate) use retry::retry_after;
 pub use retry::{RetryPolicy, Retrying};
 pub use tls::{ClientIdentity, Tls, TlsError};
 pub use ureq::{Timeouts, UreqWire};
@@ -65,17 +66,20 @@ pub struct Request {
     pub body: Vec<u8>,
     /// How to judge the server, and what to show it.
     pub tls: Arc<Tls>,
+    /// Whether sending it twice does the same as once; `None` for what the method says. A `POST` that only begins
+    /// something is harmless, a `PUT` that adds bytes to others is not.
+    pub idempotent: Option<bool>,
 }
 
 impl Request {
     /// A `GET` without further headers.
     pub fn get(url: SafeUrl, tls: Arc<Tls>) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new(), tls }
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new(), tls, idempotent: None }
     }
 
     /// True when sending it twice does the same as once.
     pub fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
+        self.idempotent.unwrap_or_else(|| self.method.is_idempotent())
     }
 }
 

@@ -38,7 +38,8 @@ impl RetryPolicy {
         give_up_early: true,
     };
 
-    fn delay(&self, failed_attempts: u32, asked: Option<Duration>) -> Option<Duration> {
+    /// The wait after so many failures; `None` when they are enough.
+    pub(crate) fn delay(&self, failed_attempts: u32, asked: Option<Duration>) -> Option<Duration> {
         if failed_attempts >= self.attempts {
             return None;
         }
@@ -88,7 +89,7 @@ impl<W: Wire> Wire for Retrying<W> {
         let mut failed_attempts = 0;
         loop {
             let outcome = self.send_once(request);
-            if !may_pass(&outcome, request.is_idempotent()) {
+            if !may_pass(&outcome, request) {
                 return outcome;
             }
             failed_attempts += 1;
@@ -110,10 +111,13 @@ impl<W: Wire> Wire for Retrying<W> {
     }
 }
 
-fn may_pass(outcome: &Result<Response, Error>, idempotent: bool) -> bool {
+fn may_pass(outcome: &Result<Response, Error>, request: &Request) -> bool {
+    let idempotent = request.is_idempotent();
     match outcome {
         Ok(response) => match response.status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            StatusCode::TOO_MANY_REQUESTS => true,
+            // Who says expressly that twice is not the same as once knows of servers that say this halfway.
+            StatusCode::SERVICE_UNAVAILABLE => request.idempotent != Some(false),
             StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => idempotent,
             _ => false,
         },
@@ -125,7 +129,7 @@ fn may_pass(outcome: &Result<Response, Error>, idempotent: bool) -> bool {
 
 /// The wait that the server asks for: seconds, or a date
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)); a date in the past says nothing.
-fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
     let value = response.single_header(header::RETRY_AFTER)?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -176,10 +180,20 @@ mod tests {
 
     /// The final status (0 for an error), and the waits in whole milliseconds without jitter.
     fn run(policy: RetryPolicy, method: Method, answers: &[Answer]) -> (u16, Vec<Duration>) {
+        run_as(None, policy, method, answers)
+    }
+
+    fn run_as(
+        idempotent: Option<bool>,
+        policy: RetryPolicy,
+        method: Method,
+        answers: &[Answer],
+    ) -> (u16, Vec<Duration>) {
         let clock = Arc::new(TestClock::default());
         let wire = Retrying::new(Script(Mutex::new(answers.to_vec())), Arc::clone(&clock) as Arc<dyn Clock>, policy);
         let mut request = Request::get("https://a.example/".parse().unwrap(), Arc::new(Tls::default()));
         request.method = method;
+        request.idempotent = idempotent;
         let status = wire.send(&request).map_or(0, |response| response.status.as_u16());
         assert!(wire.inner.0.lock().unwrap().is_empty(), "answers left over");
         (status, clock.sleeps())
@@ -244,5 +258,24 @@ mod tests {
         assert_eq!(run(RetryPolicy::PATIENT, Method::POST, &[Status(500, None)]).0, 500);
         assert_eq!(run(RetryPolicy::PATIENT, Method::POST, &[Refused, Status(200, None)]).0, 200);
         assert_eq!(run(RetryPolicy::PATIENT, Method::POST, &[Status(429, None), Status(200, None)]).0, 200);
+    }
+
+    #[test]
+    fn what_a_request_says_of_itself_counts_more_than_its_method() {
+        let ok = Status(200, None);
+        for (first, put_once, post_again) in [
+            (Closed, 0, 200),
+            (Status(500, None), 500, 200),
+            (Status(503, None), 503, 200),
+            (Status(429, None), 200, 200),
+            (Refused, 200, 200),
+        ] {
+            let answers = |expected| if expected == 200 { vec![first, ok] } else { vec![first] };
+            let run = |idempotent, method, expected| {
+                run_as(Some(idempotent), RetryPolicy::PATIENT, method, &answers(expected)).0
+            };
+            assert_eq!(run(false, Method::PUT, put_once), put_once);
+            assert_eq!(run(true, Method::POST, post_again), post_again);
+        }
     }
 }

@@ -11,7 +11,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy, Timeout};
 
-use super::{Error, Phase, Proxies, Request, Response, Tls, Wire};
+use super::{Error, Method, Phase, Proxies, Request, Response, Tls, Wire};
 use crate::safe_url::SafeUrl;
 
 /// A server may redirect each request to another host, and each host costs a set of authorities: what was not used for
@@ -165,7 +165,9 @@ impl Wire for UreqWire {
             headers.extend(request.headers.clone());
         }
         let agent = self.agent(url, &request.tls)?;
-        let sent = if request.body.is_empty() {
+        // Servers want a `Content-Length` of these, be it 0.
+        let has_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+        let sent = if request.body.is_empty() && !has_body {
             outgoing.body(()).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
         } else {
             outgoing.body(&request.body).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))

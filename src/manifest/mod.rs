@@ -9,6 +9,7 @@ use std::fmt;
 use crate::digest::{self, Digest, Mismatch};
 use crate::media_type::MediaType;
 
+mod artifact;
 pub mod convert;
 pub(crate) mod document;
 pub(crate) mod go_json;
@@ -17,6 +18,7 @@ mod image;
 mod index;
 mod platform;
 
+pub(crate) use artifact::Artifact;
 pub use image::ImageManifest;
 pub use index::{Index, Instance, Preference};
 pub use oci_spec::image::Descriptor;

@@ -272,6 +272,13 @@ impl Reference {
     }
 }
 
+/// The name alone.
+impl From<Name> for Reference {
+    fn from(name: Name) -> Self {
+        Self { name, tag: None, digest: None }
+    }
+}
+
 impl FromStr for Reference {
     type Err = ParseError;
 

@@ -58,15 +58,17 @@ impl Authorizer {
     }
 
     /// Sends `request`, which goes to the endpoint itself. A 401 comes back only when nothing is left to try.
-    pub(super) fn send(&self, request: &Request) -> Result<Response, Failure> {
+    ///
+    /// It only adds its header, so that a large body need not be copied.
+    pub(super) fn send(&self, request: &mut Request) -> Result<Response, Failure> {
         let (mut renewed, mut widened) = (false, false);
         loop {
             let sent = self.authorization(request)?;
-            let mut attempt = request.clone();
-            if let Some(value) = &sent {
-                attempt.headers.insert(header::AUTHORIZATION, value.clone());
-            }
-            let response = self.wire.send(&attempt).map_err(Failure::Http)?;
+            match &sent {
+                Some(value) => request.headers.insert(header::AUTHORIZATION, value.clone()),
+                None => request.headers.remove(header::AUTHORIZATION),
+            };
+            let response = self.wire.send(request).map_err(Failure::Http)?;
             // A redirect target that asks who we are is not the endpoint, and is not told.
             if response.status != StatusCode::UNAUTHORIZED || !response.url.same_origin(&request.url) {
                 return Ok(response);

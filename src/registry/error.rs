@@ -6,7 +6,7 @@ use std::io;
 use super::error_body::ErrorResponse;
 use super::token::TokenError;
 use crate::digest::{Digest, Mismatch};
-use crate::http;
+use crate::http::{self, StatusCode};
 use crate::reference::Name;
 use crate::safe_url;
 
@@ -33,6 +33,46 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// Whether a registry has the signature extension.
+    AskingForExtension {
+        /// The repository contacted.
+        name: Name,
+    },
+    /// The signatures that a registry with the extension keeps.
+    ReadingSignatures {
+        /// Of which manifest.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
+    /// The manifests that refer to a manifest.
+    ListingReferrers {
+        /// To which one.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
+    /// Whether a blob is there.
+    CheckingBlob {
+        /// Which one.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
+    /// A layer or a config, on its way to the registry.
+    PushingBlob {
+        /// Which one.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
+    /// A manifest, on its way to the registry.
+    PuttingManifest {
+        /// The tag or the digest.
+        selector: String,
+        /// The repository contacted.
+        name: Name,
+    },
     /// A layer from one of the URLs that its descriptor names.
     ReadingExternalBlob {
         /// Which one.
@@ -46,6 +86,14 @@ impl fmt::Display for Operation {
             Self::ReadingManifest { selector, name } => write!(f, "reading manifest {selector} in {name}"),
             Self::ReadingBlob { digest, name } => write!(f, "reading blob {digest} in {name}"),
             Self::ListingTags { name } => write!(f, "listing the tags of {name}"),
+            Self::AskingForExtension { name } => {
+                write!(f, "asking the registry of {name} whether it has the signature extension")
+            }
+            Self::ReadingSignatures { digest, name } => write!(f, "reading the signatures of {digest} in {name}"),
+            Self::ListingReferrers { digest, name } => write!(f, "listing the referrers of {digest} in {name}"),
+            Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
+            Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),
+            Self::PuttingManifest { selector, name } => write!(f, "putting manifest {selector} into {name}"),
             Self::ReadingExternalBlob { digest } => write!(f, "reading blob {digest} from its external URLs"),
         }
     }
@@ -141,6 +189,22 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The list of signatures is not what the extension's specification says.
+    #[error("{operation}: the answer is not a list of signatures")]
+    SignatureList {
+        /// What was being done.
+        operation: Operation,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// The list of referrers is not what the specification says.
+    #[error("{operation}: {problem}")]
+    Referrers {
+        /// What was being done.
+        operation: Operation,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// What came for a tag is not a manifest of any kind, but the page of a proxy, say.
     #[error("{operation}: the answer is not a manifest")]
     NotAManifest {
@@ -148,6 +212,34 @@ pub enum Error {
         operation: Operation,
         /// Where it is not even JSON.
         source: serde_json::Error,
+    },
+    /// The registry does not say where the bytes of an upload go, or sends them where they must not go.
+    #[error("{operation}: {problem}")]
+    UploadLocation {
+        /// What was being done.
+        operation: Operation,
+        /// What is wrong with the location.
+        problem: String,
+    },
+    /// The registry says that it has another part of an upload than it was sent.
+    #[error("{operation}: sent up to byte {sent}, the registry says that it has {found:?}")]
+    UploadRange {
+        /// What was being done.
+        operation: Operation,
+        /// How many bytes it must have.
+        sent: u64,
+        /// The `Range`.
+        found: String,
+    },
+    /// An upload broke off, and the registry does not know it any more. The whole blob can be sent again.
+    #[error("{operation}: broken off after byte {offset}, and the registry has forgotten the upload")]
+    UploadLost {
+        /// What was being done.
+        operation: Operation,
+        /// How far it came.
+        offset: u64,
+        /// How it broke off.
+        source: Box<Error>,
     },
     /// None of a layer's external URLs is http or https.
     #[error("{operation}: none of them is an http or https URL")]
@@ -174,6 +266,13 @@ impl Error {
         }
     }
 
+    /// True when the registry takes manifests, but not one of this kind.
+    pub fn is_manifest_refused(&self) -> bool {
+        let Self::Response { operation: Operation::PuttingManifest { .. }, source } = self else { return false };
+        let codes = ["MANIFEST_INVALID", "TAG_INVALID", "UNSUPPORTED"];
+        source.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || codes.iter().any(|code| source.has_code(code))
+    }
+
     /// True when the same may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -181,7 +280,7 @@ impl Error {
             Self::Response { source, .. } | Self::Token { source: TokenError::Refused(source), .. } => {
                 source.is_transient()
             }
-            Self::Cut { .. } | Self::ResumeFailed { .. } => true,
+            Self::Cut { .. } | Self::ResumeFailed { .. } | Self::UploadLost { .. } => true,
             _ => false,
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
 use serde_json::value::RawValue;
@@ -26,14 +26,23 @@ mod challenge;
 mod error;
 mod error_body;
 pub(crate) mod external;
+mod link;
+mod push;
+mod referrers;
+mod signature_extension;
 mod tags;
 mod token;
+mod upload;
 
 pub use authorize::Identity;
 pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
 pub use error_body::{ErrorEntry, ErrorResponse};
+pub use push::Stored;
+pub use referrers::Referrer;
+pub use signature_extension::ExtensionSignature;
 pub use token::TokenError;
+pub use upload::BlobUpload;
 
 /// The domain whose API is elsewhere.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -72,23 +81,40 @@ pub struct RegistryClient {
     tls: Arc<Tls>,
     insecure: bool,
     clock: Arc<dyn Clock>,
+    retry: RetryPolicy,
+    /// The wire with retries and without credentials, for uploads that the registry sends elsewhere.
+    anonymous: Arc<dyn Wire>,
     /// The wire without retries, for the question whether there is https at all.
     bare: Arc<dyn Wire>,
     authorizer: authorize::Authorizer,
     base: OnceLock<SafeUrl>,
+    /// Whether the registry keeps signatures of its own accord, once it was asked.
+    keeps_signatures: Mutex<Option<bool>>,
 }
 
 impl RegistryClient {
-    /// A client for `name`; nothing is sent yet.
+    /// A client that reads `name`; nothing is sent yet.
     pub fn new(name: Name, endpoint: Endpoint) -> Self {
+        let scope = token::TokenScope::pull(name.path());
+        Self::with_scope(name, endpoint, scope)
+    }
+
+    /// A client that also writes `name`: it asks for tokens that allow it. Nothing is sent yet.
+    pub fn for_pushing(name: Name, endpoint: Endpoint) -> Self {
+        let scope = token::TokenScope::push(name.path());
+        Self::with_scope(name, endpoint, scope)
+    }
+
+    fn with_scope(name: Name, endpoint: Endpoint, scope: token::TokenScope) -> Self {
         let Endpoint { wire, clock, tls, insecure, identity, retry } = endpoint;
         let api_host = if name.domain() == DOCKER_HUB.0 { DOCKER_HUB.1 } else { name.domain() }.to_owned();
         // Outermost first: who we are, where it went, try again, the wire.
         let retrying = Retrying::new(Arc::clone(&wire), Arc::clone(&clock), retry);
         let stack: Arc<dyn Wire> = Arc::new(Redirecting::new(retrying));
-        let scope = token::TokenScope::pull(name.path());
+        let anonymous = Arc::clone(&stack);
         let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scope, insecure);
-        Self { name, api_host, tls, insecure, clock, bare: wire, authorizer, base: OnceLock::new() }
+        let (base, keeps_signatures) = (OnceLock::new(), Mutex::default());
+        Self { name, api_host, tls, insecure, clock, retry, anonymous, bare: wire, authorizer, base, keeps_signatures }
     }
 
     /// The repository.
@@ -156,17 +182,26 @@ impl RegistryClient {
 
     /// `GET /v2/<path>/<rest>`, authorised; any status.
     fn get(&self, operation: &Operation, rest: &str, headers: HeaderMap) -> Result<Response, Error> {
-        let url = format!("/v2/{}/{rest}", self.name.path());
-        self.get_url(operation, &self.join(operation, &url)?, headers)
+        self.get_url(operation, &self.url(operation, rest)?, headers)
     }
 
     fn get_url(&self, operation: &Operation, url: &SafeUrl, headers: HeaderMap) -> Result<Response, Error> {
         let mut request = Request::get(url.clone(), Arc::clone(&self.tls));
         request.headers = headers;
-        self.authorizer.send(&request).map_err(|failure| match failure {
+        self.send(operation, &mut request)
+    }
+
+    /// Sends a request to the endpoint itself, authorised; any status.
+    fn send(&self, operation: &Operation, request: &mut Request) -> Result<Response, Error> {
+        self.authorizer.send(request).map_err(|failure| match failure {
             authorize::Failure::Http(source) => Error::Http { operation: operation.clone(), source },
             authorize::Failure::Token(source) => Error::Token { operation: operation.clone(), source },
         })
+    }
+
+    /// `/v2/<path>/<rest>`
+    fn url(&self, operation: &Operation, rest: &str) -> Result<SafeUrl, Error> {
+        self.join(operation, &format!("/v2/{}/{rest}", self.name.path()))
     }
 
     fn join(&self, operation: &Operation, target: &str) -> Result<SafeUrl, Error> {

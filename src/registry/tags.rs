@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::{Error, Operation, RegistryClient, expect_status};
+use super::{Error, Operation, RegistryClient, expect_status, link};
 use crate::digest::Digest;
-use crate::http::{HeaderMap, StatusCode, header};
+use crate::http::{HeaderMap, StatusCode};
 use crate::reference::Tag;
 
 /// One page of the list.
@@ -28,13 +28,13 @@ impl RegistryClient {
     pub fn tags(&self) -> Result<Vec<Tag>, Error> {
         let operation = Operation::ListingTags { name: self.name.clone() };
         let problem = |problem: String| Error::Tags { operation: operation.clone(), problem };
-        let mut url = self.join(&operation, &format!("/v2/{}/tags/list", self.name.path()))?;
+        let mut url = self.url(&operation, "tags/list")?;
         let mut tags = Vec::new();
         let mut visited = HashSet::from([url.clone()]);
         loop {
             let response = self.get_url(&operation, &url, HeaderMap::new())?;
             let response = expect_status(&operation, response, &[StatusCode::OK])?;
-            let next = response.single_header(header::LINK).and_then(next_page).map(|target| url.join(target));
+            let next = link::next_page(&response).map(|target| url.join(target));
             let body = response
                 .into_bytes(MAX_PAGE_SIZE)
                 .map_err(|source| Error::Http { operation: operation.clone(), source })?;
@@ -63,10 +63,4 @@ impl RegistryClient {
             }
         }
     }
-}
-
-/// The target of a `Link` header, `</v2/…?n=…&last=…>; rel="next"`.
-fn next_page(value: &str) -> Option<&str> {
-    let target = value.split(';').next().unwrap_or_default().trim();
-    Some(target.trim_start_matches('<').trim_end_matches('>')).filter(|target| !target.is_empty())
 }

@@ -31,6 +31,11 @@ impl TokenScope {
         Self(format!("repository:{path}:pull"))
     }
 
+    /// Writing a repository, which needs to read what is there.
+    pub(super) fn push(path: &str) -> Self {
+        Self(format!("repository:{path}:pull,push"))
+    }
+
     /// A scope that a challenge asks for; `None` unless it has three parts.
     pub(super) fn from_challenge(text: &str) -> Option<Self> {
         (text.split(':').count() == 3).then(|| Self(text.to_owned()))

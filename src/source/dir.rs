@@ -2,18 +2,20 @@
 //! ([containers-transports(5)](https://github.com/containers/image/blob/main/docs/containers-transports.5.md)).
 //!
 //! `manifest.json`, `<digest>.manifest.json` for each instance of an index, and blobs under their digests: the
-//! hexadecimal part alone for SHA-256, `<algorithm>-<hexadecimal>` for others.
+//! hexadecimal part alone for SHA-256, `<algorithm>-<hexadecimal>` for others. Signatures are `signature-1` and so on,
+//! those of an instance `<digest>.signature-1` and so on.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{BlobReader, Error, ImageSource, local};
+use super::{BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, SignaturePlace, local, signatures};
 use crate::digest::{Algorithm, Digest};
 use crate::manifest::{Descriptor, MAX_MANIFEST_SIZE, ManifestBytes};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
+use crate::signature::MAX_SIGNATURE_SIZE;
 
 /// The file that says that a directory is one of these, and of which version.
 pub(crate) const VERSION_FILE: &str = "version";
@@ -26,7 +28,8 @@ const VERSION_PREFIX: &str = "Directory Transport Version: ";
 /// An image in a directory.
 #[derive(Debug)]
 pub struct DirSource {
-    reference: ImageReference,
+    logical: ImageReference,
+    physical: ImageReference,
     path: PathBuf,
     manifest: Arc<ManifestBytes>,
 }
@@ -41,17 +44,24 @@ impl DirSource {
         check_version(&path)?;
         let bytes = local::read(&path.join(manifest_name(None)), MAX_MANIFEST_SIZE)?;
         let manifest = Arc::new(ManifestBytes::new(bytes, MediaType::from("")));
-        Ok(Self { reference: ImageReference::Dir(path.clone()), path, manifest })
+        let reference = ImageReference::Dir(path.clone());
+        Ok(Self { logical: reference.clone(), physical: reference, path, manifest })
+    }
+
+    /// The same directory, standing for another image, which policies then judge: to verify offline what was copied.
+    #[must_use]
+    pub fn standing_for(self, logical: ImageReference) -> Self {
+        Self { logical, ..self }
     }
 }
 
 impl ImageSource for DirSource {
     fn logical(&self) -> &ImageReference {
-        &self.reference
+        &self.logical
     }
 
     fn physical(&self) -> &ImageReference {
-        &self.reference
+        &self.physical
     }
 
     fn manifest(&self, instance: Option<&Digest>) -> Result<Arc<ManifestBytes>, Error> {
@@ -65,7 +75,15 @@ impl ImageSource for DirSource {
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
         let path = self.path.join(blob_name(&digest));
-        local::blob(&path, descriptor, digest, &self.reference)
+        local::blob(&path, descriptor, digest, &self.physical)
+    }
+
+    fn signatures(&self, instance: Option<&Digest>, _demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {
+        signatures::numbered(&self.path.display(), |index| {
+            let path = self.path.join(signature_name(instance, index));
+            let bytes = local::read_if_there(&path, MAX_SIGNATURE_SIZE)?;
+            Ok(bytes.map(|bytes| (SignaturePlace::File(path), bytes)))
+        })
     }
 }
 
@@ -90,6 +108,12 @@ pub(crate) fn blob_name(digest: &Digest) -> String {
 /// The file of the manifest of an instance, or of the top-level one.
 pub(crate) fn manifest_name(instance: Option<&Digest>) -> String {
     instance.map_or_else(|| "manifest.json".to_owned(), |digest| format!("{}.manifest.json", blob_name(digest)))
+}
+
+/// The file of a signature, counted from 0 here and from 1 there, of an instance or of the top-level manifest.
+pub(crate) fn signature_name(instance: Option<&Digest>, index: usize) -> String {
+    let name = format!("signature-{}", index.saturating_add(1));
+    instance.map_or_else(|| name.clone(), |digest| format!("{}.{name}", blob_name(digest)))
 }
 
 /// The version of a directory's format, as its version file has it.

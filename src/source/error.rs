@@ -4,16 +4,29 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::dir;
+use super::{SignaturePlace, dir};
 use crate::digest::{self, Digest, Mismatch};
-use crate::http::TlsError;
+use crate::http::{self, TlsError};
+use crate::media_type::MediaType;
 use crate::reference::{ImageReference, Reference};
-use crate::{config, error, registry};
+use crate::safe_url::SafeUrl;
+use crate::signature::{FormatError, MAX_SIGNATURE_SIZE, MAX_SIGNATURES, MAX_SIGNATURES_SIZE};
+use crate::{config, error, manifest, registry};
 
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Of an embedder's own [`ImageSource`](super::ImageSource). Prints as its cause.
+    #[error("{source}")]
+    Other {
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What [`is_not_found`](Self::is_not_found) says.
+        not_found: bool,
+        /// What [`is_transient`](Self::is_transient) says.
+        transient: bool,
+    },
     /// The only endpoint there is did not deliver. Prints as its cause.
     #[error("{0}")]
     Registry(#[source] registry::Error),
@@ -175,6 +188,83 @@ pub enum Error {
         /// What it is.
         media_type: String,
     },
+    /// Some place that may have signatures of the image could not be read.
+    #[error("reading the signatures of {of}")]
+    Signatures {
+        /// The manifest, where it was read from.
+        of: Reference,
+        /// Which place, and why.
+        source: Box<Error>,
+    },
+    /// registries.d names a place for signatures that cannot be read. Prints as its cause.
+    #[error("{0}")]
+    Lookaside(#[source] config::LookasideError),
+    /// A web server with signatures did not answer.
+    #[error("reading signature {url}")]
+    LookasideHttp {
+        /// What was asked for.
+        url: SafeUrl,
+        /// Why no answer came.
+        source: http::Error,
+    },
+    /// A web server with signatures said neither that there is one nor that there is none.
+    #[error("reading signature {url}")]
+    LookasideResponse {
+        /// What was asked for.
+        url: SafeUrl,
+        /// What it said.
+        source: registry::ErrorResponse,
+    },
+    /// What is where a signature must be is none.
+    #[error("{place}: not a signature")]
+    NotASignature {
+        /// Where it is.
+        place: SignaturePlace,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// More signatures of one manifest than anybody makes.
+    #[error(
+        "{at}: more than {MAX_SIGNATURES} signatures of one manifest, or more than {MAX_SIGNATURES_SIZE} bytes of them; no more are read"
+    )]
+    TooManySignatures {
+        /// Where they are.
+        at: String,
+    },
+    /// The tag where sigstore attachments are has something else.
+    #[error("{reference}: sigstore attachments are in an OCI image manifest, this is {media_type:?}")]
+    AttachmentType {
+        /// What was read.
+        reference: Reference,
+        /// What it is.
+        media_type: MediaType,
+    },
+    /// A manifest of signatures cannot be used.
+    #[error("{reference}: not a manifest of signatures")]
+    SignatureManifest {
+        /// Which one.
+        reference: Reference,
+        /// Why not.
+        source: manifest::Error,
+    },
+    /// A manifest of signatures would have us read one at URLs, whoever they belong to.
+    #[error("{reference}: the signature {digest} has external URLs; signatures are read from their repository only")]
+    ForeignSignature {
+        /// The manifest that says so.
+        reference: Reference,
+        /// The layer.
+        digest: Digest,
+    },
+    /// A manifest of signatures has one that is larger than any.
+    #[error("{reference}: the signature {digest} has {size} bytes; no more than {MAX_SIGNATURE_SIZE} are read")]
+    SignatureTooLarge {
+        /// The manifest that says so.
+        reference: Reference,
+        /// The layer.
+        digest: Digest,
+        /// Its size.
+        size: u64,
+    },
     /// The bytes of a foreign layer were left where they come from, and are not fetched from there.
     #[error("{}: the foreign layer {digest} is not in the layout, only at {}", path.display(), urls.join(", "))]
     ForeignLayer {
@@ -238,10 +328,14 @@ impl Error {
         })
     }
 
-    /// True when the image is not there.
+    /// True when the image is not there. A signature that is missing where one must be does not make it so.
     pub fn is_not_found(&self) -> bool {
+        if matches!(self, Self::Signatures { .. }) {
+            return false;
+        }
         error::find::<registry::Error>(self).is_some_and(registry::Error::is_not_found)
             || matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+            || matches!(self, Self::Other { not_found: true, .. })
             || matches!(self, Self::NoSuchImage { .. } | Self::NoSuchPosition { .. } | Self::EmptyLayout { .. })
     }
 
@@ -252,6 +346,12 @@ impl Error {
 
     /// True when the same may succeed later.
     pub fn is_transient(&self) -> bool {
-        error::find::<registry::Error>(self).is_some_and(registry::Error::is_transient)
+        match self {
+            Self::Other { transient, .. } => *transient,
+            Self::Signatures { source, .. } => source.is_transient(),
+            Self::LookasideHttp { source, .. } => source.is_transient(),
+            Self::LookasideResponse { source, .. } => source.is_transient(),
+            _ => error::find::<registry::Error>(self).is_some_and(registry::Error::is_transient),
+        }
     }
 }

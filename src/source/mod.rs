@@ -12,18 +12,25 @@ use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::ImageReference;
 use crate::safe_url::SafeUrl;
 
+mod attachments;
 pub mod dir;
 mod error;
 pub(crate) mod local;
+mod lookaside;
 pub mod oci_layout;
 mod open;
+mod referrers;
+mod registry_signatures;
 mod registry_source;
 mod settings;
+mod signatures;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
 pub use dir::DirSource;
 pub use oci_layout::OciLayoutSource;
+pub(crate) use open::push_client;
 pub use open::{Network, Options, open, open_with, registry_client};
+pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
 /// One image, in a registry, a directory or a layout.
 ///
@@ -40,6 +47,13 @@ pub trait ImageSource: Send + Sync {
 
     /// A layer or a config, as a stream that cannot end unverified.
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error>;
+
+    /// The signatures of an instance of an index, or of the top-level manifest for `None`: of exactly the bytes that
+    /// [`manifest`](Self::manifest) returns, never of what a tag names by now. An empty list when there are none.
+    ///
+    /// # Errors
+    /// When any place that may have signatures could not be read: a list that misses some would be judged wrongly.
+    fn signatures(&self, instance: Option<&Digest>, demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error>;
 }
 
 /// So that `unwrap_err` of an opened image compiles in a test.

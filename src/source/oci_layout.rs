@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BlobReader, Error, ImageSource, local};
+use super::{BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, local};
 use crate::digest::{Digest, Mismatch};
 use crate::manifest::document::{self, Index};
 use crate::manifest::{Descriptor, MAX_MANIFEST_SIZE, ManifestBytes};
@@ -68,6 +68,11 @@ impl ImageSource for OciLayoutSource {
             }
             _ => local::blob(&path, descriptor, digest, &self.reference),
         }
+    }
+
+    /// Nobody has said where a layout keeps signatures.
+    fn signatures(&self, _instance: Option<&Digest>, _demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {
+        Ok(Vec::new())
     }
 }
 

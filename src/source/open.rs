@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::registry_source::RegistrySource;
 use super::settings::Settings;
 use super::{Error, ImageSource};
-use crate::config::Config;
+use crate::config::{Config, PullSource};
 use crate::http::{Clock, Proxies, RetryPolicy, SystemClock, Timeouts, UreqWire, Wire};
 use crate::reference::{ImageReference, Reference};
 use crate::registry::{Identity, RegistryClient};
@@ -88,7 +88,20 @@ pub fn open_with(
 
 /// A client for the registry itself, as far as mirrors are concerned: for what only the origin knows, such as the tags.
 pub fn registry_client(config: &Config, reference: &Reference, options: &Options) -> Result<RegistryClient, Error> {
-    let mut pull_sources = config.pull_sources(reference)?;
-    let primary = pull_sources.pop().ok_or(Error::NoPullSource)?;
-    Settings::new(config, reference.domain(), options).client(&primary, true)
+    Settings::new(config, reference.domain(), options).client(&primary(config, reference)?, true)
+}
+
+/// A client that writes to the registry itself, never to a mirror, and the reference there.
+pub(crate) fn push_client(
+    config: &Config,
+    reference: &Reference,
+    options: &Options,
+) -> Result<(RegistryClient, Reference), Error> {
+    let primary = primary(config, reference)?;
+    let client = Settings::new(config, reference.domain(), options).push_client(&primary)?;
+    Ok((client, primary.physical))
+}
+
+fn primary(config: &Config, reference: &Reference) -> Result<PullSource, Error> {
+    config.pull_sources(reference)?.pop().ok_or(Error::NoPullSource)
 }

@@ -8,10 +8,13 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::registry_signatures::{SignatureCache, SignaturePlaces};
 use super::settings::Settings;
-use super::{BlobBody, BlobReader, Error, FailedAttempt, ImageSource, Served, ServedBy};
+use super::{
+    BlobBody, BlobReader, Error, FailedAttempt, FoundSignature, ImageSource, Served, ServedBy, SignatureDemand,
+};
 use crate::config::PullSource;
-use crate::digest::{Digest, Mismatch};
+use crate::digest::{Algorithm, Digest, Mismatch};
 use crate::http::Body;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
@@ -24,6 +27,9 @@ pub(super) struct RegistrySource {
     physical: ImageReference,
     manifest: Arc<ManifestBytes>,
     places: Arc<Places>,
+    /// Which of them served the manifest: the signatures are there.
+    served_by: usize,
+    signatures: SignatureCache,
 }
 
 impl RegistrySource {
@@ -41,7 +47,8 @@ impl RegistrySource {
             places.first_success(|_, client| client.manifest(&selector).map_err(Error::Registry))?;
         let physical = places.reference_of(index).unwrap_or_else(|| logical.clone());
         log::debug!("{logical} is read from {physical}");
-        Ok(Self { logical, physical, manifest: Arc::new(manifest), places: Arc::new(places) })
+        let (manifest, places, signatures) = (Arc::new(manifest), Arc::new(places), SignatureCache::default());
+        Ok(Self { logical, physical, manifest, places, served_by: index, signatures })
     }
 }
 
@@ -73,9 +80,27 @@ impl ImageSource for RegistrySource {
         };
         Ok(BlobReader::new(body, digest, size))
     }
+
+    fn signatures(&self, instance: Option<&Digest>, demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {
+        let digest = instance.map_or_else(|| self.signed_digest(), Digest::clone);
+        let place = self.places.all.get(self.served_by).ok_or(Error::NoPullSource)?;
+        self.signatures.get(&digest, demand, || {
+            let client = &self.places.client(self.served_by, place)?;
+            let (pull_source, settings) = (&place.pull_source, &self.places.settings);
+            SignaturePlaces { pull_source, client, settings }.find(&digest, demand)
+        })
+    }
 }
 
 impl RegistrySource {
+    /// What the signatures of the top-level manifest are kept under: its SHA-256, whatever algorithm it is named by.
+    fn signed_digest(&self) -> Digest {
+        match self.manifest.digest() {
+            digest if digest.algorithm() == Algorithm::Sha256 => digest.clone(),
+            _ => Digest::sha256(self.manifest.bytes()),
+        }
+    }
+
     /// A layer's own URLs come first; when none of them answers, the registry may still have the layer.
     fn external_body(&self, descriptor: &Descriptor, digest: &Digest) -> Option<Box<dyn BlobBody>> {
         let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty())?;

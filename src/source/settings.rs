@@ -8,12 +8,13 @@ use crate::config::{Config, PullSource};
 use crate::http::{Clock, RetryPolicy, Timeouts, Tls, Wire};
 use crate::reference::Reference;
 use crate::registry::{Endpoint, Identity, RegistryClient};
+use crate::safe_url::SafeUrl;
 
 /// What is needed to make a client for any of an image's pull sources.
 pub(super) struct Settings {
     pub(super) wire: Arc<dyn Wire>,
     pub(super) clock: Arc<dyn Clock>,
-    config: Config,
+    pub(super) config: Config,
     logical_domain: String,
     options: Options,
 }
@@ -32,22 +33,63 @@ impl Settings {
 
     /// A client for one pull source; `is_last` says whether nobody stands behind it.
     pub(super) fn client(&self, pull_source: &PullSource, is_last: bool) -> Result<RegistryClient, Error> {
+        Ok(RegistryClient::new(pull_source.physical.name().clone(), self.endpoint(pull_source, is_last)?))
+    }
+
+    /// A client that also writes to the primary.
+    pub(super) fn push_client(&self, primary: &PullSource) -> Result<RegistryClient, Error> {
+        Ok(RegistryClient::for_pushing(primary.physical.name().clone(), self.endpoint(primary, true)?))
+    }
+
+    fn endpoint(&self, pull_source: &PullSource, is_last: bool) -> Result<Endpoint, Error> {
         let physical = &pull_source.physical;
         if let Some(by) = &pull_source.blocked_by {
             return Err(Error::Blocked { reference: physical.clone(), by: by.clone() });
         }
-        let insecure = self.options.tls_verify.map_or(pull_source.insecure, |verify| !verify);
-        let tls = Tls::from_certs_dir(&self.certs(physical.domain())?, insecure)
-            .map_err(|source| Error::Tls { domain: physical.domain().to_owned(), source })?;
-        let endpoint = Endpoint {
+        let insecure = self.is_insecure(pull_source);
+        Ok(Endpoint {
             wire: Arc::clone(&self.wire),
             clock: Arc::clone(&self.clock),
-            tls: Arc::new(tls),
+            tls: Arc::new(self.tls(physical.domain(), insecure)?),
             insecure,
             identity: self.identity(physical)?,
-            retry: if is_last { self.options.retry.unwrap_or(RetryPolicy::PATIENT) } else { RetryPolicy::BRISK },
-        };
-        Ok(RegistryClient::new(physical.name().clone(), endpoint))
+            retry: if is_last { self.last_patience() } else { RetryPolicy::BRISK },
+        })
+    }
+
+    /// Patience with whom nobody stands behind.
+    pub(super) fn last_patience(&self) -> RetryPolicy {
+        self.options.retry.unwrap_or(RetryPolicy::PATIENT)
+    }
+
+    /// The settings for a web server with the signatures of a pull source: those of the registry, which is what podman
+    /// and skopeo use, and those that the administrator has for this server.
+    ///
+    /// The registry's client certificate is for the registry: another server is shown its own one, if there is any.
+    pub(super) fn lookaside_tls(&self, pull_source: &PullSource, url: &SafeUrl) -> Result<Arc<Tls>, Error> {
+        let (domain, insecure) = (pull_source.physical.domain(), self.is_insecure(pull_source));
+        let of_registry = Arc::new(self.tls(domain, insecure)?);
+        let registry = format!("https://{domain}/").parse::<SafeUrl>();
+        if registry.is_ok_and(|registry| registry.same_origin(url)) {
+            return Ok(of_registry);
+        }
+        // One directory for every registry says nothing about other servers.
+        let is_one_for_all = self.options.cert_dir.is_some() || self.config.paths.cert_dir.is_some();
+        if is_one_for_all || !url.is_https() {
+            return Ok(of_registry.without_identity());
+        }
+        let mut tls = self.tls(&url.authority(), insecure)?;
+        tls.authorities.extend(of_registry.authorities.iter().cloned());
+        Ok(Arc::new(tls))
+    }
+
+    fn is_insecure(&self, pull_source: &PullSource) -> bool {
+        self.options.tls_verify.map_or(pull_source.insecure, |verify| !verify)
+    }
+
+    fn tls(&self, domain: &str, insecure: bool) -> Result<Tls, Error> {
+        Tls::from_certs_dir(&self.certs(domain)?, insecure)
+            .map_err(|source| Error::Tls { domain: domain.to_owned(), source })
     }
 
     fn certs(&self, domain: &str) -> Result<CertsDir, Error> {

@@ -1,7 +1,7 @@
 //! Credentials for a registry, planted wherever they can come from; and everybody whom a pull talks to besides, each of whom
 //! records every byte of what it is asked. Nobody may hold a secret that is not its own.
 //!
-//! A lookaside host is configured in every case; nothing asks it yet, because signatures are not fetched yet.
+//! In every case signatures are in a store on another host, which asks who we are, and is not told.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -59,6 +59,7 @@ impl Case {
 fn is_whole(world: &World, case: Case) {
     world.pull().unwrap_or_else(|error| panic!("{case:?}: {}", transship::error::one_line(&error)));
     world.assert_all_were_asked(case);
+    world.assert_the_lookaside_was_asked(case);
 }
 
 #[test]

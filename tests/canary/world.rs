@@ -13,8 +13,8 @@ use transship::config::{Config, Paths};
 use transship::copy;
 use transship::error::find;
 use transship::manifest::ImageManifest;
-use transship::registry;
-use transship::source::{self, Error, Options};
+use transship::registry::{self, ErrorResponse};
+use transship::source::{self, Error, Options, SignatureDemand};
 
 use crate::Case;
 use crate::origin::{Access, BACK, Origin, Trap, serve_blob};
@@ -136,7 +136,7 @@ impl World {
         Self { origin, bystanders: opened, lookaside, config, options, _home: home, _helpers: helpers }
     }
 
-    /// Reads all of the image.
+    /// Reads all of the image, and its signatures as far as their store lets us.
     pub(crate) fn pull(&self) -> Result<(), Error> {
         let image: ImageReference = format!("docker://{}/org/app:1", self.origin.authority()).parse().unwrap();
         let source = source::open_with(&self.config, &image, &self.options)?;
@@ -148,6 +148,9 @@ impl World {
                 Err(other) => panic!("{other:?}"),
             }
         }
+        let refusal = source.signatures(None, SignatureDemand::Judged).unwrap_err();
+        assert_eq!(cause::<ErrorResponse>(&refusal).status.as_u16(), 401, "the store is not told who we are");
+        assert!(!refusal.is_unauthorized(), "and no login would help");
         Ok(())
     }
 
@@ -184,6 +187,11 @@ impl World {
         for (bystander, server) in &self.bystanders {
             assert!(!server.requests().is_empty(), "{case:?}: {bystander:?} was not asked anything");
         }
+    }
+
+    pub(crate) fn assert_the_lookaside_was_asked(&self, case: Case) {
+        let asked = self.lookaside.asked();
+        assert!(matches!(asked.as_slice(), [once] if once.starts_with("GET /signatures/org/app@sha256=")), "{case:?}");
     }
 
     pub(crate) fn assert_none_was_asked(&self, case: Case) {

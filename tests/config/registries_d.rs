@@ -144,8 +144,10 @@ fn nothing_may_be_defined_twice_in_two_files() {
 fn files_that_are_not_yaml_by_name_and_links_to_nowhere_are_left_out() {
     let directory = tempfile::tempdir().unwrap();
     let mut paths = Paths::isolated(directory.path());
-    paths.registries_d = Some(directory.path().join("d"));
     assert_eq!(RegistriesD::load(&paths).unwrap().files(), [] as [&Path; 0]);
+    paths.registries_d = Some(directory.path().join("d"));
+    let error = chain(&RegistriesD::load(&paths).unwrap_err());
+    assert!(error.contains("/d: No such file"), "a directory that is named must be there: {error}");
     write(&directory.path().join("d/a.yml"), "[broken");
     write(&directory.path().join("d/sub.yaml/b.yaml"), "[broken");
     write(&directory.path().join("d/c.yaml"), "");

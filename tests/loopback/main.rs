@@ -12,8 +12,11 @@ mod keep_alive;
 mod machine;
 mod many_cuts;
 mod proxies;
+mod pushed_signatures;
+mod pushing;
 mod stalls;
 mod tls;
+mod uploads;
 mod wrong_bytes;
 
 #[path = "../support/mod.rs"]

@@ -31,9 +31,13 @@ impl Clients {
         self.command(Path::new(env!("CARGO_BIN_EXE_transship")))
     }
 
-    /// Debian's skopeo does not read `CONTAINERS_REGISTRIES_CONF`.
     pub fn skopeo(&self) -> Command {
-        let mut command = self.command(&self.skopeo);
+        self.this_skopeo(&self.skopeo)
+    }
+
+    /// No skopeo of Debian's reads `CONTAINERS_REGISTRIES_CONF`.
+    pub fn this_skopeo(&self, program: &Path) -> Command {
+        let mut command = self.command(program);
         command.arg("--registries-conf").arg(self.path("registries.conf"));
         command
     }

@@ -181,3 +181,9 @@ impl Platform {
         platform
     }
 }
+
+/// The descriptor of some bytes.
+pub fn descriptor(bytes: &[u8], algorithm: Algorithm) -> transship::manifest::Descriptor {
+    let digest = Digest::of(algorithm, bytes);
+    serde_json::from_value(json!({"mediaType": "a/b", "digest": digest.as_str(), "size": bytes.len()})).unwrap()
+}

@@ -12,4 +12,6 @@ pub mod reply;
 pub mod request;
 pub mod server;
 pub mod server_tls;
+pub mod signature_store;
 pub mod token;
+pub mod uploads;

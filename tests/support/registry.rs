@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use transship::digest::Digest;
 
 use super::image::Image;
@@ -23,6 +23,8 @@ use super::request::ReceivedRequest;
 use super::server::Server;
 use super::server_tls::ServerTls;
 use super::token::{TOKEN_PATH, TokenService, is_basic};
+
+pub mod signatures;
 
 /// Where blobs are on a server that others redirect to.
 const CDN_PATH: &str = "/cdn/";
@@ -36,6 +38,8 @@ pub struct Registry {
     rules: Vec<Rule>,
     page_size: Option<usize>,
     without_ranges: bool,
+    without_referrers: bool,
+    keeps_signatures: bool,
     blobs_elsewhere: Option<String>,
 }
 
@@ -55,6 +59,10 @@ struct Repository {
     tags: BTreeMap<String, String>,
     manifests: HashMap<String, (&'static str, Vec<u8>)>,
     blobs: HashMap<String, Vec<u8>>,
+    /// Descriptors, by the digest that they refer to.
+    referrers: BTreeMap<String, Vec<Value>>,
+    /// What the signature extension lists, by digest.
+    signatures: BTreeMap<String, Vec<Value>>,
 }
 
 struct Rule {
@@ -237,7 +245,8 @@ impl Registry {
     }
 
     fn check(&self, request: &ReceivedRequest, scheme: &str) -> Result<(), Reply> {
-        let Some(rest) = request.path().strip_prefix("/v2/") else { return Ok(()) };
+        let extended = request.path().strip_prefix(signatures::EXTENSION_PATH);
+        let Some(rest) = request.path().strip_prefix("/v2/").or(extended) else { return Ok(()) };
         match &self.access {
             Access::Everybody => Ok(()),
             Access::Basic { user, password } if is_basic(request, user, password) => Ok(()),
@@ -261,8 +270,8 @@ impl Registry {
             return self.answer_cdn(request, digest);
         }
         match request.path().strip_prefix("/v2/") {
-            None => error(404, "NOT_FOUND", "not a path of a registry"),
-            Some("") => Reply::json(&json!({})),
+            None => self.answer_extension(request.path()),
+            Some("") => self.answer_ping(),
             Some(rest) => self.answer_item(request, rest),
         }
     }
@@ -273,8 +282,10 @@ impl Registry {
             return error(404, "NAME_UNKNOWN", "repository name not known to registry");
         };
         match item {
-            Item::Manifest(reference) => repository.answer_manifest(reference),
+            Item::Manifest(reference) => self.answer_manifest(repository, reference),
+            Item::Referrers(digest) => self.answer_referrers(request, name, repository, digest),
             Item::Tags => self.answer_tags(request, name, repository),
+            Item::Signatures => error(404, "NOT_FOUND", "not a path of a registry"),
             Item::Blob(digest) if self.missing.contains(digest) => blob_unknown(),
             Item::Blob(digest) => match (&self.blobs_elsewhere, repository.blobs.get(digest)) {
                 (_, None) => blob_unknown(),
@@ -331,6 +342,8 @@ impl Registry {
 enum Item<'a> {
     Manifest(&'a str),
     Blob(&'a str),
+    Referrers(&'a str),
+    Signatures,
     Tags,
 }
 
@@ -342,6 +355,12 @@ impl<'a> Item<'a> {
         }
         if let Some((name, reference)) = rest.rsplit_once("/manifests/") {
             return Some((name, Self::Manifest(reference)));
+        }
+        if let Some((name, digest)) = rest.rsplit_once("/referrers/") {
+            return Some((name, Self::Referrers(digest)));
+        }
+        if let Some((name, _)) = rest.rsplit_once("/signatures/") {
+            return Some((name, Self::Signatures));
         }
         rest.rsplit_once("/blobs/").map(|(name, digest)| (name, Self::Blob(digest)))
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::failure::Failure;
 use super::format::{Content, Empty, Entry, Pair, PostData, RecordedError, Request, Response, Timings};
-use super::recorder::{Answer, End, Exchange};
+use super::recorder::{Answer, End, Exchange, LeftOut};
 use super::redact::{self, Redactor};
 use crate::http::{self, header};
 
@@ -17,9 +17,9 @@ const UNKNOWN: i64 = -1;
 
 /// Forms the entry, without secrets.
 pub(super) fn of(exchange: Exchange, redactor: &mut Redactor) -> Entry {
-    let Exchange { request, started, answered, ended, outcome, body, end } = exchange;
+    let Exchange { request, left_out, started, answered, ended, outcome, body, end } = exchange;
     let (wait, receive) = (milliseconds(started, answered), milliseconds(answered, ended));
-    let safe_request = request_of(&request, redactor);
+    let safe_request = request_of(&request, left_out.as_ref(), redactor);
     let response = match outcome {
         Ok(answer) => response_of(&request, &answer, &body, end, redactor),
         Err(failure) => no_response(failure, redactor),
@@ -34,12 +34,13 @@ pub(super) fn of(exchange: Exchange, redactor: &mut Redactor) -> Entry {
     }
 }
 
-fn request_of(request: &http::Request, redactor: &mut Redactor) -> Request {
+fn request_of(request: &http::Request, left_out: Option<&LeftOut>, redactor: &mut Redactor) -> Request {
     let url = redactor.url(request.url.expose());
     let body = redactor.request_body(&request.headers, &request.body);
-    let post_data = (!body.is_empty()).then(|| {
+    let post_data = (!body.is_empty() || left_out.is_some()).then(|| {
         let (text, encoding) = text_or_base64(&body);
-        PostData { mime_type: content_type(&request.headers), text, encoding }
+        let digest = left_out.map(|left_out| left_out.digest.to_string());
+        PostData { mime_type: content_type(&request.headers), text, encoding, digest }
     });
     let mut headers = redactor.headers(&request.headers);
     correct_length(&mut headers, &request.body, &body);
@@ -52,7 +53,7 @@ fn request_of(request: &http::Request, redactor: &mut Redactor) -> Request {
         headers,
         post_data,
         headers_size: UNKNOWN,
-        body_size: body.len() as u64,
+        body_size: left_out.map_or(body.len() as u64, |left_out| left_out.size),
     }
 }
 

@@ -104,6 +104,9 @@ pub(super) struct PostData {
     pub(super) text: String,
     #[serde(rename = "_encoding", skip_serializing_if = "Option::is_none")]
     pub(super) encoding: Option<&'static str>,
+    /// Of a body that is left out; its size is the entry's `bodySize`.
+    #[serde(rename = "_digest", skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<String>,
 }
 
 /// What came back; with status 0, nothing did.

@@ -12,10 +12,15 @@ use super::format::{Creator, Entry, Har, Log};
 use super::matching::Asked;
 use super::redact::Redactor;
 use super::{HarError, IN_MEMORY, entry};
-use crate::http::{Body, Clock, Error, HeaderMap, Method, Request, Response, StatusCode, SystemClock, Wire};
+use crate::digest::Digest;
+use crate::http::{Body, Clock, Error, HeaderMap, Method, Request, Response, StatusCode, SystemClock, Wire, header};
 use crate::safe_url::SafeUrl;
 
+const OCTET_STREAM: &str = "application/octet-stream";
+
 const DEFAULT_BODY_LIMIT: u64 = 16 * 1024 * 1024;
+/// No manifest that is put, and no form, is larger. The bytes of an upload tell nothing that their digest does not.
+const SENT_BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// Of all bodies together; they are in memory until the file is written.
 const TOTAL_LIMIT: u64 = 256 * 1024 * 1024;
 
@@ -27,6 +32,9 @@ const TOTAL_LIMIT: u64 = 256 * 1024 * 1024;
 /// of the wire, such as unreadable certificates, is not traffic and not recorded.
 ///
 /// Put it *below* retries, redirects and authorisation: then a replay exercises them too.
+///
+/// Of the bytes of a blob that is sent, and of any other body of more than 4 MiB that is, only size and digest are
+/// recorded: an answer does not depend on them.
 ///
 /// # What is not in the file
 ///
@@ -113,10 +121,13 @@ impl<W: Wire> Wire for Recorder<W> {
         let asked = Asked::new(request.method.clone(), request.url.clone(), &request.headers);
         let slot = self.tape.open(asked.to_string());
         let started = self.clock.now();
-        match self.inner.send(request) {
+        let outcome = self.inner.send(request);
+        let (kept, left_out) = kept(request);
+        match outcome {
             Ok(Response { status, headers, body, url }) => {
                 let exchange = Exchange {
-                    request: request.clone(),
+                    request: kept,
+                    left_out,
                     started,
                     answered: self.clock.now(),
                     ended: started,
@@ -136,7 +147,8 @@ impl<W: Wire> Wire for Recorder<W> {
             }
             Err(error) => {
                 let exchange = Failure::of(&error).map(|failure| Exchange {
-                    request: request.clone(),
+                    request: kept,
+                    left_out,
                     started,
                     answered: self.clock.now(),
                     ended: self.clock.now(),
@@ -154,12 +166,36 @@ impl<W: Wire> Wire for Recorder<W> {
 /// Everything known about a request and what came of it.
 pub(super) struct Exchange {
     pub(super) request: Request,
+    pub(super) left_out: Option<LeftOut>,
     pub(super) started: SystemTime,
     pub(super) answered: SystemTime,
     pub(super) ended: SystemTime,
     pub(super) outcome: Result<Answer, Failure>,
     pub(super) body: Vec<u8>,
     pub(super) end: End,
+}
+
+/// What is known of a body that is not in the recording.
+pub(super) struct LeftOut {
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+}
+
+/// The request with a body that is worth keeping.
+fn kept(request: &Request) -> (Request, Option<LeftOut>) {
+    let Request { method, url, headers, body, tls, idempotent } = request;
+    let is_blob = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == OCTET_STREAM);
+    let is_left_out = (is_blob && !body.is_empty()) || body.len() > SENT_BODY_LIMIT;
+    let left_out = is_left_out.then(|| LeftOut { size: body.len() as u64, digest: Digest::sha256(body) });
+    let kept = Request {
+        method: method.clone(),
+        url: url.clone(),
+        headers: headers.clone(),
+        body: if is_left_out { Vec::new() } else { body.clone() },
+        tls: Arc::clone(tls),
+        idempotent: *idempotent,
+    };
+    (kept, left_out)
 }
 
 /// The head of a response.

@@ -1,0 +1,252 @@
+//! `docker://name[:tag|@digest]`: an image pushed to a registry.
+//!
+//! Only the registry itself is written to, never a mirror of it. Blobs and the manifests of instances are there as soon
+//! as they were pushed, where nobody sees them; the commit puts the top-level manifest under its tag.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Error, ImageDestination, attachments, lookaside, referrers};
+use crate::config::{Config, RegistriesD};
+use crate::digest::Digest;
+use crate::manifest::{Descriptor, ManifestBytes, document};
+use crate::media_type::MediaType;
+use crate::reference::{DockerReference, ImageReference, Reference};
+use crate::registry::{BlobUpload, RegistryClient, Selector};
+use crate::signature::{SigstoreSignature, UntrustedSignature};
+use crate::source::{self, Options};
+
+/// A repository that takes an image under a tag or a digest.
+pub struct RegistryDestination {
+    reference: ImageReference,
+    physical: Reference,
+    client: Arc<RegistryClient>,
+    registries_d: RegistriesD,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The blobs that were pushed, or that the registry says it has.
+    blobs: HashSet<Digest>,
+    /// What signatures can be about.
+    manifests: HashMap<Digest, document::Descriptor>,
+    top: Option<ManifestBytes>,
+}
+
+impl RegistryDestination {
+    /// Prepares to push; nothing is sent yet. The options mean what they mean for a source.
+    pub fn open(config: &Config, reference: DockerReference, options: &Options) -> Result<Self, Error> {
+        let (client, physical) =
+            source::push_client(config, reference.reference(), options).map_err(Error::Registry)?;
+        log::debug!("{reference} is pushed to {physical}");
+        Ok(Self {
+            reference: ImageReference::Docker(reference),
+            physical,
+            client: Arc::new(client),
+            registries_d: config.registries_d.clone(),
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the manifest is put under: the tag, or a digest that it must have.
+    fn selector(&self, manifest: &ManifestBytes) -> Result<Selector, Error> {
+        if let Some(tag) = self.physical.tag() {
+            return Ok(Selector::Tag(tag.clone()));
+        }
+        let Some(digest) = self.physical.digest() else { return Ok(Selector::Digest(manifest.digest().clone())) };
+        let found = Digest::of(digest.algorithm(), manifest.bytes());
+        if found != *digest {
+            return Err(Error::OtherDigest { image: self.reference.clone(), found });
+        }
+        Ok(Selector::Digest(found))
+    }
+
+    fn put(&self, selector: &Selector, manifest: &ManifestBytes) -> Result<(), Error> {
+        match self.client.put_manifest(selector, manifest) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_manifest_refused() => {
+                Err(Error::ManifestRefused { media_type: manifest.media_type().clone(), source: error })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn remember(&self, digest: &Digest, manifest: &ManifestBytes) {
+        let descriptor = document::Descriptor {
+            media_type: manifest.media_type().to_string(),
+            digest: digest.to_string(),
+            size: manifest.size(),
+            ..document::Descriptor::default()
+        };
+        self.state().manifests.insert(digest.clone(), descriptor);
+    }
+
+    /// The manifest that signatures are about.
+    fn subject(&self, instance: Option<&Digest>) -> Result<(Digest, document::Descriptor), Error> {
+        let state = self.state();
+        let digest = instance.cloned().or_else(|| state.top.as_ref().map(|top| top.digest().clone()));
+        let subject = digest.and_then(|digest| Some((digest.clone(), state.manifests.get(&digest)?.clone())));
+        subject.ok_or_else(|| Error::NoManifest { image: self.reference.clone() })
+    }
+}
+
+impl ImageDestination for RegistryDestination {
+    fn reference(&self) -> &ImageReference {
+        &self.reference
+    }
+
+    fn accepts_foreign_layers(&self) -> bool {
+        true
+    }
+
+    fn accepts(&self, media_type: &MediaType) -> bool {
+        media_type.is_image() || media_type.is_index()
+    }
+
+    fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        if self.state().blobs.contains(&digest) {
+            return Ok(true);
+        }
+        let is_there = self.client.has_blob(&digest).map_err(failed)?;
+        if is_there {
+            self.state().blobs.insert(digest);
+        }
+        Ok(is_there)
+    }
+
+    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let mut upload = self.client.upload(&digest, descriptor.size()).map_err(failed)?;
+        push(&mut upload, &digest, descriptor.size(), reader).inspect_err(|_| upload.cancel())?;
+        self.state().blobs.insert(digest);
+        Ok(())
+    }
+
+    fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
+        super::check_instance(manifest, instance)?;
+        if !self.accepts(manifest.media_type()) {
+            let (image, media_type) = (self.reference.clone(), manifest.media_type().clone());
+            return Err(Error::NotPushed { image, media_type });
+        }
+        if let Some(digest) = instance {
+            self.put(&Selector::Digest(digest.clone()), manifest)?;
+        } else {
+            // What cannot be committed is better known now.
+            self.selector(manifest)?;
+            self.state().top = Some(manifest.clone());
+        }
+        self.remember(instance.unwrap_or(manifest.digest()), manifest);
+        Ok(())
+    }
+
+    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
+        let sorted = Sorted::of(signatures);
+        let has_sigstore = !sorted.attachments.is_empty() || !sorted.bundles.is_empty();
+        if has_sigstore && !self.registries_d.use_sigstore_attachments(&self.physical) {
+            return Err(Error::NoAttachments { image: self.reference.clone() });
+        }
+        if !sorted.simple.is_empty() {
+            lookaside::check(&self.registries_d.lookaside_staging(&self.physical)?)?;
+        }
+        Ok(())
+    }
+
+    /// Simple signatures replace those in the lookaside store; sigstore ones are added to those in the registry.
+    fn put_signatures(&self, signatures: &[UntrustedSignature], instance: Option<&Digest>) -> Result<(), Error> {
+        self.check_signatures(signatures)?;
+        let sorted = Sorted::of(signatures);
+        let (digest, subject) = self.subject(instance)?;
+        if !sorted.attachments.is_empty() {
+            attachments::add(&self.client, &digest, &sorted.attachments)?;
+        }
+        if !sorted.bundles.is_empty() {
+            referrers::add(&self.client, &digest, &subject, &sorted.bundles)?;
+        }
+        if !sorted.simple.is_empty() {
+            let store = self.registries_d.lookaside_staging(&self.physical)?;
+            lookaside::replace(&store, &digest, &sorted.simple)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        let top = self.state().top.clone().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
+        self.put(&self.selector(&top)?, &top)
+    }
+}
+
+impl fmt::Debug for RegistryDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reference, physical) = (&self.reference, &self.physical);
+        f.debug_struct("RegistryDestination")
+            .field("reference", reference)
+            .field("physical", physical)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signatures by where they go.
+#[derive(Default)]
+struct Sorted<'a> {
+    simple: Vec<&'a UntrustedSignature>,
+    attachments: Vec<&'a SigstoreSignature>,
+    bundles: Vec<&'a SigstoreSignature>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(signatures: &'a [UntrustedSignature]) -> Self {
+        let mut sorted = Self::default();
+        for signature in signatures {
+            match signature {
+                UntrustedSignature::SimpleSigning(_) => sorted.simple.push(signature),
+                UntrustedSignature::Sigstore(bundle) if bundle.media_type == MediaType::SIGSTORE_BUNDLE => {
+                    sorted.bundles.push(bundle);
+                }
+                UntrustedSignature::Sigstore(signature) => sorted.attachments.push(signature),
+            }
+        }
+        sorted
+    }
+}
+
+/// What the registry said no to.
+pub(super) fn failed(error: crate::registry::Error) -> Error {
+    Error::Registry(source::Error::Registry(error))
+}
+
+/// Sends what `reader` gives. The upload is not finished before the reader has said that it was all.
+fn push(upload: &mut BlobUpload<'_>, digest: &Digest, size: u64, reader: &mut dyn Read) -> Result<(), Error> {
+    let unreadable = |source| Error::Read { digest: digest.clone(), source };
+    let mut left = size;
+    loop {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(upload.chunk_size());
+        let chunk = read_chunk(reader, length).map_err(unreadable)?;
+        left = left.saturating_sub(chunk.len() as u64);
+        if left == 0 {
+            expect_end(reader).map_err(unreadable)?;
+            return upload.finish(chunk).map_err(failed);
+        }
+        upload.append(chunk).map_err(failed)?;
+    }
+}
+
+fn read_chunk(reader: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut chunk = Vec::with_capacity(length);
+    reader.take(length as u64).read_to_end(&mut chunk)?;
+    if chunk.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(chunk) }
+}
+
+fn expect_end(reader: &mut dyn Read) -> io::Result<()> {
+    if reader.take(1).read_to_end(&mut Vec::new())? == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes came than the descriptor states"))
+}
