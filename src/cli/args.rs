@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::signature_args::{
+    GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
+};
 use crate::Secret;
 use crate::copy::Instances;
 use crate::http::RetryPolicy;
@@ -19,7 +22,8 @@ Exit codes:
   2  wrong usage
   3  the image is not there
   4  the registry wants (other) credentials
-  5  the policy does not allow the image";
+  5  the policy does not allow the image
+  6  nobody can tell whether the policy allows it";
 
 /// Container images from registries, through the administrator's mirrors, verified.
 #[derive(Parser, Debug)]
@@ -32,6 +36,7 @@ pub(super) struct Cli {
 }
 
 /// What every command knows.
+#[allow(clippy::struct_excessive_bools, reason = "the fields are the flags")]
 #[derive(Args, Debug)]
 pub(super) struct Global {
     /// Say what is being done, on standard error
@@ -43,6 +48,12 @@ pub(super) struct Global {
     /// Allow every image, whatever the policy says
     #[arg(long, global = true, conflicts_with = "policy", help_heading = "Configuration")]
     pub(super) insecure_policy: bool,
+    /// Refuse images for which nothing in the policy looks at signatures
+    #[arg(long, global = true, conflicts_with = "insecure_policy", help_heading = "Configuration")]
+    pub(super) require_signed: bool,
+    /// Take the digest in a sigstore bundle for enough where the bundle names no image, as those of cosign 3 do
+    #[arg(long, global = true, conflicts_with = "insecure_policy", help_heading = "Configuration")]
+    pub(super) accept_unnamed_bundles: bool,
     /// registries.conf to use instead of the user's and the system's
     #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration")]
     pub(super) registries_conf: Option<PathBuf>,
@@ -75,11 +86,11 @@ pub(super) struct Global {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// Copy an image to a directory or a layout
+    /// Copy an image to a registry, a directory or a layout
     #[command(after_help = "Examples:
-  transship copy docker://quay.io/podman/hello dir:hello
-  transship copy --all docker://busybox:1.36 oci:layout:busybox")]
-    Copy(CopyArgs),
+  transship copy --all docker://busybox:1.36 oci:layout:busybox
+  transship copy dir:hello docker://localhost:5000/hello --dest-tls-verify=false")]
+    Copy(Box<CopyArgs>),
     /// Describe an image without copying it
     #[command(after_help = "Examples:
   transship inspect docker://busybox
@@ -104,6 +115,43 @@ pub(super) enum Command {
   transship explain quay.io/podman/hello
   transship explain --json docker://busybox docker://localhost:5000/app:1")]
     Explain(ExplainArgs),
+    /// Say whether the policy allows an image, and why; nothing is copied
+    #[command(after_help = "Examples:
+  transship verify quay.io/podman/hello
+  transship verify --json --offline ./hello docker://quay.io/podman/hello:latest
+
+Exit codes:
+  0  every image is allowed
+  5  the policy does not allow one
+  6  nobody can tell for one, and none is refused")]
+    Verify(VerifyArgs),
+    /// Sign a manifest file with an OpenPGP key
+    #[command(after_help = "Examples:
+  transship standalone-sign hello/manifest.json quay.io/podman/hello:1 key.gpg --output hello.signature
+  transship standalone-sign m.json quay.io/org/app:1 key.gpg -o app.signature --passphrase-file secret")]
+    StandaloneSign(StandaloneSignArgs),
+    /// Verify an OpenPGP signature of a manifest file
+    #[command(after_help = "Examples:
+  transship standalone-verify hello/manifest.json quay.io/podman/hello:1 any hello.signature --public-key-file key.gpg
+  transship standalone-verify m.json quay.io/org/app:1 08CD26E446E2E95249B7A405E932F44B23E8DD43 s --public-key-file k")]
+    StandaloneVerify(StandaloneVerifyArgs),
+    /// Print what a signature says without verifying it: nothing of it is to be believed
+    #[command(
+        alias = "untrusted-signature-dump-without-verification",
+        after_help = "Examples:
+  transship untrusted-signature-dump hello/signature-1
+  transship untrusted-signature-dump /var/lib/containers/sigstore/org/app@sha256=0123…/signature-1"
+    )]
+    UntrustedSignatureDump {
+        /// The file
+        #[arg(value_name = "SIGNATURE")]
+        file: PathBuf,
+    },
+    /// Make a key pair for sigstore signatures
+    #[command(after_help = "Examples:
+  transship generate-sigstore-key --output-prefix mykey
+  transship generate-sigstore-key --output-prefix mykey --passphrase-file secret")]
+    GenerateSigstoreKey(GenerateSigstoreKeyArgs),
 }
 
 /// `copy`
@@ -112,7 +160,7 @@ pub(super) struct CopyArgs {
     /// Image to read: docker://…, dir:… or oci:…
     #[arg(value_name = "SOURCE")]
     pub(super) source: String,
-    /// Place to write: dir:… or oci:…
+    /// Place to write: docker://…, dir:… or oci:…
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: String,
     /// Copy all instances of an index, not only this machine's
@@ -133,11 +181,15 @@ pub(super) struct CopyArgs {
     /// Blobs to copy at a time
     #[arg(long, value_name = "N", default_value = "6")]
     pub(super) image_parallel_copies: NonZeroUsize,
-    /// Auth file to use instead of the system's
-    #[arg(long, value_name = "FILE", help_heading = "Source registry")]
-    pub(super) authfile: Option<PathBuf>,
+    /// Auth file to use instead of the system's, for source and destination
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    authfile: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) source_registry: SrcRegistryArgs,
+    pub(super) signing: SigningArgs,
+    #[command(flatten)]
+    source_registry: SrcRegistryArgs,
+    #[command(flatten)]
+    destination_registry: DestRegistryArgs,
 }
 
 /// `--multi-arch`
@@ -187,6 +239,33 @@ pub(super) struct SrcRegistryArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           help_heading = "Source registry")]
     src_tls_verify: Option<bool>,
+}
+
+/// `--dest-…`
+#[allow(clippy::struct_field_names, reason = "the fields are the flags")]
+#[derive(Args, Debug)]
+pub(super) struct DestRegistryArgs {
+    /// Auth file for the destination
+    #[arg(long, value_name = "FILE", help_heading = "Destination registry")]
+    dest_authfile: Option<PathBuf>,
+    /// Directory with CA and client certificates for the destination
+    #[arg(long, value_name = "DIR", help_heading = "Destination registry")]
+    dest_cert_dir: Option<PathBuf>,
+    /// Credentials for the destination. A password on the command line is visible to other users of this machine; without
+    /// one it is asked for, or read from standard input
+    #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Destination registry", value_parser = secret,
+          conflicts_with_all = ["dest_no_creds", "dest_registry_token"])]
+    dest_creds: Option<Secret<String>>,
+    /// Ask the destination without credentials
+    #[arg(long, help_heading = "Destination registry")]
+    dest_no_creds: bool,
+    /// Bearer token for the destination
+    #[arg(long, value_name = "TOKEN", help_heading = "Destination registry", value_parser = secret)]
+    dest_registry_token: Option<Secret<String>>,
+    /// Verify the destination's certificate and refuse plain http; the configuration decides unless given
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          help_heading = "Destination registry")]
+    dest_tls_verify: Option<bool>,
 }
 
 /// The same for commands with one image.
@@ -241,7 +320,7 @@ impl CopyArgs {
         if self.all || self.multi_arch == MultiArch::All { Instances::All } else { Instances::System }
     }
 
-    pub(super) fn access(&self) -> Access {
+    pub(super) fn source_access(&self) -> Access {
         let registry = &self.source_registry;
         Access {
             authfile: registry.src_authfile.clone().or_else(|| self.authfile.clone()),
@@ -250,6 +329,18 @@ impl CopyArgs {
             no_creds: registry.src_no_creds,
             token: registry.src_registry_token.clone(),
             tls_verify: registry.src_tls_verify,
+        }
+    }
+
+    pub(super) fn destination_access(&self) -> Access {
+        let registry = &self.destination_registry;
+        Access {
+            authfile: registry.dest_authfile.clone().or_else(|| self.authfile.clone()),
+            cert_dir: registry.dest_cert_dir.clone(),
+            creds: registry.dest_creds.clone(),
+            no_creds: registry.dest_no_creds,
+            token: registry.dest_registry_token.clone(),
+            tls_verify: registry.dest_tls_verify,
         }
     }
 }

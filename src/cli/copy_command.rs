@@ -5,22 +5,34 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use super::args::{CopyArgs, Global};
-use super::{Failure, progress, settings};
+use super::signature_args::SigningArgs;
+use super::{Failure, progress, settings, standalone};
+use crate::config::Config;
+use crate::destination::ImageDestination;
+use crate::reference::ImageReference;
+use crate::signature::ImageSigner;
+use crate::source::Options;
 use crate::{copy, destination, source};
 
 pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure> {
     let (from, to) = (settings::image(&args.source)?, settings::destination(&args.destination)?);
-    let access = args.access();
+    let access = args.source_access();
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
+    policy.check_beforehand(&from).map_err(copy::Error::from)?;
     let options = settings::options(&config, global, access)?;
+    let signers = signers(&args.signing)?;
+    let sign_identity = args.signing.sign_identity.as_deref().map(standalone::named).transpose()?;
     // A place that cannot be written is found out before anything is asked for.
-    let destination = destination::open(&to)?;
+    let destination = open_destination(global, args, &to, &config, &options)?;
     let source = source::open_with(&config, &from, &options)?;
     let progress = progress::chosen(args.progress, args.quiet, &*source);
     let options = copy::Options {
         instances: args.instances(),
         platform: settings::platform(global),
+        remove_signatures: args.signing.remove_signatures,
+        signers: &signers,
+        sign_identity,
         parallel_copies: args.image_parallel_copies,
         progress: &*progress,
         cancelled: &AtomicBool::new(false),
@@ -30,4 +42,31 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
         fs::write(path, written.digest().as_str()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who signs. The one passphrase is for every key that has one.
+fn signers(args: &SigningArgs) -> Result<Vec<ImageSigner>, Failure> {
+    let passphrase_file = args.sign_passphrase_file.as_deref();
+    let openpgp = args.sign_by.iter().map(|key| standalone::openpgp_signer(key, passphrase_file));
+    let sigstore = args.sign_by_sigstore_private_key.iter();
+    openpgp.chain(sigstore.map(|key| standalone::sigstore_signer(key, passphrase_file))).collect()
+}
+
+/// The destination has an account and certificates of its own, and the source's network.
+fn open_destination(
+    global: &Global,
+    args: &CopyArgs,
+    to: &ImageReference,
+    config: &Config,
+    options: &Options,
+) -> Result<Box<dyn ImageDestination>, Failure> {
+    if to.path().is_some() {
+        return Ok(destination::open(to)?);
+    }
+    let access = args.destination_access();
+    let has_own_auth_file = access.authfile != args.source_access().authfile;
+    let own = if has_own_auth_file { Some(settings::config(global, &access)?) } else { None };
+    let config = own.as_ref().unwrap_or(config);
+    let options = Options { network: options.network.clone(), ..settings::options(config, global, access)? };
+    Ok(destination::open_with(config, to, &options)?)
 }

@@ -13,7 +13,7 @@ use crate::config::registries_conf::Location;
 use crate::config::{Config, PullSource};
 use crate::error;
 use crate::policy::{self, Policy};
-use crate::reference::{ImageReference, ImageReferenceError, Reference};
+use crate::reference::{ImageReference, Reference};
 use crate::source::Options;
 
 pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failure> {
@@ -28,12 +28,16 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failu
     let values = outcomes
         .into_iter()
         .map(|(image, outcome)| outcome.unwrap_or_else(|message| json!({"image": image, "error": message})));
-    if args.json {
-        print(&values.map(|value| value.to_string() + "\n").collect::<String>())?;
+    let text = if args.json {
+        values.map(|value| value.to_string() + "\n").collect::<String>()
     } else {
-        print(&values.map(|value| page(&value)).collect::<Vec<_>>().join("\n"))?;
+        values.map(|value| page(&value)).collect::<Vec<_>>().join("\n")
+    };
+    match print(&text) {
+        // Who closed the pipe has seen enough; what failed has failed all the same.
+        Err(failure) if !super::is_broken_pipe(&*failure) => Err(failure),
+        _ => Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The configuration, asked about one image after the other.
@@ -53,7 +57,7 @@ impl Explainer {
     }
 
     fn image(&self, text: &str) -> Result<Value, Failure> {
-        let image = parse(text)?;
+        let image = settings::image_or_name(text)?;
         let (scope, requirements) = self.policy.requirements(&image);
         let judged = policy::resolved(&image);
         let types: Vec<_> = requirements.iter().map(Requirement::type_name).collect();
@@ -127,17 +131,6 @@ impl Explainer {
                 "kind": found.kind().to_string(),
             })
         }))
-    }
-}
-
-/// An image reference; a name without a transport is one in a registry.
-fn parse(text: &str) -> Result<ImageReference, Failure> {
-    use ImageReferenceError::{NoTransport, UnknownTransport};
-    match text.parse() {
-        Err(NoTransport { meant: Some(meant), .. } | UnknownTransport { meant: Some(meant), .. }) => {
-            Ok(ImageReference::Docker(meant.try_into()?))
-        }
-        outcome => Ok(outcome?),
     }
 }
 

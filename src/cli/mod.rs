@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::{config, copy, error, policy, source};
+use crate::{config, copy, destination, error, policy, source};
 
 mod args;
 mod copy_command;
@@ -14,14 +14,30 @@ mod explain;
 mod inspect;
 mod log;
 mod output;
+mod passphrase;
 mod progress;
 mod settings;
+mod signature_args;
+mod standalone;
 mod template;
+mod verify;
 
 use args::{Cli, Command};
 
 /// Any error of a command, on its way to the terminal.
 type Failure = Box<dyn StdError>;
+
+/// The exit code for words that make no sense, as that of clap's.
+const WRONG_USAGE: u8 = 2;
+/// The exit code when the policy does not allow an image.
+const NOT_ALLOWED: u8 = 5;
+/// The exit code when nobody can tell whether it does.
+const UNDECIDED: u8 = 6;
+
+/// Words that clap lets pass and that make no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Runs the program with the words of its command line.
 pub fn run() -> ExitCode {
@@ -33,6 +49,11 @@ pub fn run() -> ExitCode {
         Command::ListTags(args) => inspect::list_tags(&cli.global, args),
         Command::ManifestDigest { file } => inspect::manifest_digest(file),
         Command::Explain(args) => explain::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
+        Command::StandaloneSign(args) => standalone::sign(args),
+        Command::StandaloneVerify(args) => standalone::verify(args),
+        Command::UntrustedSignatureDump { file } => standalone::dump(file),
+        Command::GenerateSigstoreKey(args) => standalone::generate_sigstore_key(args),
     };
     match outcome {
         Ok(code) => code,
@@ -54,7 +75,12 @@ pub fn run() -> ExitCode {
 fn harmless(message: &str) -> String {
     let mut safe = String::with_capacity(message.len());
     for c in message.chars() {
-        if c.is_control() && !matches!(c, '\n' | '\t') { safe.extend(c.escape_default()) } else { safe.push(c) }
+        let is_ours = matches!(c, '\n' | '\t');
+        if (c.is_control() && !is_ours) || error::is_bidi_control(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
     }
     safe
 }
@@ -64,8 +90,17 @@ fn is_broken_pipe(failure: &(dyn StdError + 'static)) -> bool {
 }
 
 fn exit_code(failure: &(dyn StdError + 'static)) -> ExitCode {
-    if let Some(policy::Error::Rejected { .. }) = error::find::<policy::Error>(failure) {
-        return ExitCode::from(5);
+    if error::find::<Usage>(failure).is_some() {
+        return ExitCode::from(WRONG_USAGE);
+    }
+    match error::find::<policy::Error>(failure) {
+        Some(error) if error.is_refused() => return ExitCode::from(NOT_ALLOWED),
+        // Why nobody can tell matters less than that.
+        Some(_) => return ExitCode::from(UNDECIDED),
+        None => {}
+    }
+    if let Some(error) = error::find::<destination::Error>(failure) {
+        return if error.is_unauthorized() { ExitCode::from(4) } else { ExitCode::FAILURE };
     }
     match error::find::<source::Error>(failure) {
         Some(error) if error.is_not_found() => ExitCode::from(3),
@@ -77,8 +112,15 @@ fn exit_code(failure: &(dyn StdError + 'static)) -> ExitCode {
 /// What to do about it.
 fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     use crate::http::Error as Http;
-    if let Some(policy::Error::Rejected { .. }) = error::find::<policy::Error>(failure) {
-        return Some("see containers-policy.json(5); `transship explain IMAGE` shows which part of the policy decides");
+    if let Some(error) = error::find::<policy::Error>(failure) {
+        return of_policy(error);
+    }
+    if let Some(copy::Error::NoIdentity(_)) = error::find::<copy::Error>(failure) {
+        return Some("give one, with its tag: --sign-identity quay.io/org/app:1");
+    }
+    let loses_signatures = matches!(error::find(failure), Some(copy::Error::SignaturesLost { .. }));
+    if loses_signatures || error::find(failure).is_some_and(destination::Error::is_about_signatures) {
+        return Some("--remove-signatures copies the image without its signatures");
     }
     if error::find::<source::Error>(failure).is_some_and(source::Error::is_unauthorized) {
         return Some(
@@ -96,9 +138,27 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
         Http::Connect { .. } | Http::HostNotFound { .. } => {
             Some("`transship explain IMAGE` shows which registries are contacted for an image")
         }
+        Http::Tls { .. } => Some(
+            "an insecure registry is one with --tls-verify=false (of copy: --src-tls-verify, --dest-tls-verify), or with insecure = true in registries.conf",
+        ),
         Http::Timeout { .. } => Some("--connect-timeout and --idle-timeout set how long to wait"),
         _ => None,
     }
+}
+
+fn of_policy(error: &policy::Error) -> Option<&'static str> {
+    let judgement = error.judgement()?;
+    if !error.is_refused() {
+        return None;
+    }
+    if judgement.lacks_signatures() {
+        return Some("`transship explain IMAGE` shows where signatures are looked for");
+    }
+    let lacks_name = |rejection: &policy::Rejection| matches!(rejection, policy::Rejection::NoIdentity(_));
+    if judgement.rejections().any(lacks_name) {
+        return Some("--accept-unnamed-bundles takes the digest in a bundle for enough; see docs/policy.md before");
+    }
+    Some("see containers-policy.json(5); `transship verify IMAGE` shows each requirement and each signature")
 }
 
 #[cfg(test)]

@@ -14,9 +14,12 @@ pub(super) fn print(text: &str) -> Result<ExitCode, Failure> {
 
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()?;
-    Ok(ExitCode::SUCCESS)
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // The main loop knows this one by its type.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) => Err(format!("standard output: {error}").into()),
+    }
 }
 
 /// Prints JSON with the bytes that skopeo prints: four spaces, and Go's escapes of markup.

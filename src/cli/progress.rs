@@ -51,6 +51,10 @@ fn instance_line(digest: &Digest, number: usize, count: usize) -> String {
     format!("Copying image {digest} ({number}/{count})")
 }
 
+fn signatures_line(count: usize) -> String {
+    format!("Storing {count} signature{}", if count == 1 { "" } else { "s" })
+}
+
 const COMMITTING: &str = "Writing manifest to image destination";
 
 /// A line when a blob is done.
@@ -86,6 +90,7 @@ impl Progress for Lines {
             Event::Finished { digest, kind, outcome } => {
                 say(&format!("{}: {}", title(*kind, digest), self.outcome(outcome)));
             }
+            Event::Signatures { count, .. } => say(&signatures_line(*count)),
             Event::Committing => say(COMMITTING),
             Event::Started { .. } | Event::Read { .. } => {}
         }
@@ -138,6 +143,7 @@ impl Progress for Bars {
                 bar.set_style(Self::style(&format!("{{msg}} {text}")));
                 bar.finish();
             }),
+            Event::Signatures { count, .. } => self.line(signatures_line(*count)),
             Event::Committing => self.line(COMMITTING.to_owned()),
         }
     }
@@ -197,6 +203,9 @@ impl Progress for Json {
                     BlobOutcome::LeftElsewhere => ("left-elsewhere", Vec::new()),
                 };
                 json!({"event": "finished", "digest": digest.as_str(), "outcome": outcome, "served": served})
+            }
+            Event::Signatures { manifest, count } => {
+                json!({"event": "signatures", "manifest": manifest.as_str(), "count": count})
             }
             Event::Committing => json!({"event": "committing"}),
         };

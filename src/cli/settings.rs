@@ -78,7 +78,14 @@ pub(super) fn policy(config: &Config, global: &Global) -> Result<Policy, Failure
     if global.insecure_policy {
         return Ok(Policy::insecure_accept_anything());
     }
-    Ok(Policy::new(config.policy()?))
+    let mut policy = Policy::new(config.policy()?);
+    if global.require_signed {
+        policy = policy.requiring_signatures();
+    }
+    if global.accept_unnamed_bundles {
+        policy = policy.accepting_unnamed_bundles();
+    }
+    Ok(policy)
 }
 
 pub(super) fn platform(global: &Global) -> PlatformChoice {
@@ -89,11 +96,12 @@ pub(super) fn platform(global: &Global) -> PlatformChoice {
     }
 }
 
-/// A place to write to, which cannot be in a registry.
+/// A place to write to. Nobody is guessed to mean a registry: what is written there is seen by others.
 pub(super) fn destination(text: &str) -> Result<ImageReference, Failure> {
     match text.parse() {
         Err(ImageReferenceError::NoTransport { .. }) if !text.is_empty() => {
-            Err(format!("{text:?} does not begin with a transport; write dir:{text} or oci:{text}").into())
+            let advice = format!("write dir:{text} or oci:{text}, or docker://{text} for a registry");
+            Err(format!("{text:?} does not begin with a transport; {advice}").into())
         }
         outcome => Ok(outcome?),
     }
@@ -101,4 +109,15 @@ pub(super) fn destination(text: &str) -> Result<ImageReference, Failure> {
 
 pub(super) fn image(text: &str) -> Result<ImageReference, Failure> {
     Ok(text.parse()?)
+}
+
+/// An image reference; a name without a transport is one in a registry.
+pub(super) fn image_or_name(text: &str) -> Result<ImageReference, Failure> {
+    use ImageReferenceError::{NoTransport, UnknownTransport};
+    match text.parse() {
+        Err(NoTransport { meant: Some(meant), .. } | UnknownTransport { meant: Some(meant), .. }) => {
+            Ok(ImageReference::Docker(meant.try_into()?))
+        }
+        outcome => Ok(outcome?),
+    }
 }

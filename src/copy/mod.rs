@@ -1,7 +1,7 @@
 //! Copying an image.
 //!
-//! The order is the whole of it: the policy first, before anything else of the image is read; then layers and config,
-//! in parallel; then the manifest; then the commit that makes the copy visible.
+//! The order is the whole of it: the policy first, before anything but a manifest is read; then layers and config, in
+//! parallel; then the manifest and its signatures; then the commit that makes the copy visible.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,14 +13,19 @@ use crate::digest::Digest;
 use crate::manifest::{self, Index, ManifestBytes, Platform, PlatformChoice, Preference, convert};
 use crate::media_type::MediaType;
 use crate::policy::{self, AllowedImage, Policy};
+use crate::reference::{ImageReference, Reference};
+use crate::signature::{ImageSigner, ImageSignerError};
 use crate::source::{self, ImageSource};
 
 mod blob;
 mod image;
 mod progress;
+mod signatures;
 
 pub use blob::read_config;
 pub use progress::{BlobKind, BlobOutcome, Event, Progress, Silent};
+
+use signatures::Carried;
 
 /// How to copy. The default is what most people want: the instance for this machine, six blobs at a time, in silence.
 #[derive(Debug, Clone)]
@@ -29,6 +34,12 @@ pub struct Options<'a> {
     pub instances: Instances,
     /// The platform to choose where one instance is wanted; what is not set is this machine's.
     pub platform: PlatformChoice,
+    /// Leave the signatures of the image behind. They go along by default, and a place that cannot keep them is an error.
+    pub remove_signatures: bool,
+    /// Who signs what is written; nobody by default.
+    pub signers: &'a [ImageSigner],
+    /// The name that is signed; the destination's where this is `None` and the destination is in a registry.
+    pub sign_identity: Option<Reference>,
     /// How many blobs at a time. 6 by default.
     pub parallel_copies: NonZeroUsize,
     /// Who hears of it.
@@ -55,6 +66,9 @@ impl Default for Options<'_> {
         Self {
             instances: Instances::System,
             platform: PlatformChoice::default(),
+            remove_signatures: false,
+            signers: &[],
+            sign_identity: None,
             parallel_copies: SIX,
             progress: &Silent,
             cancelled: &NEVER,
@@ -113,6 +127,20 @@ pub enum Error {
     /// The destination takes other types of manifest, and there is no conversion.
     #[error("the destination does not take {0}, and it cannot be converted")]
     NotAccepted(MediaType),
+    /// The manifest had to be converted, and its signatures do not fit the new one.
+    #[error(
+        "the destination takes the image only converted, and its signatures are for the manifest as it was ({manifest})"
+    )]
+    SignaturesLost {
+        /// What is signed.
+        manifest: Digest,
+    },
+    /// A place without a name in a registry has none to sign.
+    #[error("{0} has no name that can be signed")]
+    NoIdentity(ImageReference),
+    /// There is no new signature.
+    #[error("signing the image")]
+    Signing(#[from] ImageSignerError),
     /// [`Options::cancelled`] was set.
     #[error("cancelled")]
     Cancelled,
@@ -121,7 +149,8 @@ pub enum Error {
 impl Error {
     /// True when the image is not there.
     pub fn is_not_found(&self) -> bool {
-        self.of_source().is_some_and(source::Error::is_not_found)
+        // A repository that is not there to push to is another matter.
+        !matches!(self, Self::Destination(_)) && self.of_source().is_some_and(source::Error::is_not_found)
     }
 
     /// True when credentials are missing, wrong, or not enough.
@@ -140,29 +169,40 @@ impl Error {
 }
 
 /// Copies an image that `policy` allows, and returns the manifest as it was written.
+///
+/// Of an index, what is copied is what is judged: the wanted instance alone, or with [`Instances::All`] the index and each
+/// instance.
 pub fn image(
     source: &dyn ImageSource,
     destination: &dyn ImageDestination,
     policy: &Policy,
     options: &Options<'_>,
 ) -> Result<ManifestBytes, Error> {
-    let allowed = policy.allow(source, None)?;
-    let written = if !allowed.manifest().media_type().is_index() {
-        let written = image::copy(&allowed, destination, options)?;
-        destination.put_manifest(&written, None)?;
-        written
+    let top = source.manifest(None)?;
+    let written = if !top.media_type().is_index() {
+        single(&policy.allow(source, None)?, destination, options)?
     } else if options.instances == Instances::All {
-        all_instances(&allowed, destination, policy, options)?
+        all_instances(&policy.allow(source, None)?, destination, policy, options)?
     } else {
-        let instance = system_instance(allowed.manifest(), &options.platform)?;
-        let allowed = policy.allow(source, Some(&instance))?;
-        let written = image::copy(&allowed, destination, options)?;
-        destination.put_manifest(&written, None)?;
-        written
+        let instance = system_instance(&top, &options.platform)?;
+        single(&policy.allow(source, Some(&instance))?, destination, options)?
     };
     options.check_cancelled()?;
     options.progress.event(&Event::Committing);
     destination.commit()?;
+    Ok(written)
+}
+
+/// One image, which is all that the destination gets.
+fn single(
+    allowed: &AllowedImage<'_>,
+    destination: &dyn ImageDestination,
+    options: &Options<'_>,
+) -> Result<ManifestBytes, Error> {
+    let carried = Carried::read(allowed, destination, options)?;
+    let written = image::copy(allowed, destination, options)?;
+    destination.put_manifest(&written, None)?;
+    carried.put(&written, None, destination, options)?;
     Ok(written)
 }
 
@@ -179,6 +219,7 @@ fn all_instances(
     policy: &Policy,
     options: &Options<'_>,
 ) -> Result<ManifestBytes, Error> {
+    let carried = Carried::read(allowed, destination, options)?;
     let index = Index::parse(allowed.manifest())?;
     let count = index.instances().len();
     let mut converted: BTreeMap<Digest, ManifestBytes> = BTreeMap::new();
@@ -186,14 +227,17 @@ fn all_instances(
         let digest = instance.digest();
         options.progress.event(&Event::Instance { digest, number: number + 1, count });
         let allowed_instance = policy.allow(allowed.source(), Some(digest))?;
+        let carried = Carried::read(&allowed_instance, destination, options)?;
         let written = image::copy(&allowed_instance, destination, options)?;
         destination.put_manifest(&written, Some(written.digest()))?;
+        carried.put(&written, Some(written.digest()), destination, options)?;
         if written.digest() != digest {
             converted.insert(digest.clone(), written);
         }
     }
     let written = written_index(allowed.manifest(), destination, &converted)?;
     destination.put_manifest(&written, None)?;
+    carried.put(&written, None, destination, options)?;
     Ok(written)
 }
 

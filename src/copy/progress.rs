@@ -69,6 +69,13 @@ pub enum Event<'a> {
         /// How it went.
         outcome: &'a BlobOutcome,
     },
+    /// Signatures are handed over, those that go along and those that were made.
+    Signatures {
+        /// The manifest that they are for.
+        manifest: &'a Digest,
+        /// How many.
+        count: usize,
+    },
     /// All is there; the image becomes visible.
     Committing,
 }

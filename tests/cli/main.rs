@@ -15,6 +15,9 @@ mod platforms;
 mod policies;
 mod program;
 mod progress;
+mod signing;
+#[path = "../support/signing_keys.rs"]
+mod signing_keys;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[allow(clippy::missing_panics_doc, reason = "these are helpers of tests")]

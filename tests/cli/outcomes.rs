@@ -87,7 +87,7 @@ fn a_name_without_transport_says_what_to_write() {
     }
     program.run(&["copy", "busybox", "dir:d"]).assert_fails(1, &["write docker://busybox"]);
     program.run(&["copy", "dir:d", "out"]).assert_fails(1, &["write dir:out or oci:out"]);
-    program.run(&["copy", "dir:d", "docker://a/b"]).assert_fails(1, &["dir: and oci:"]);
+    program.run(&["copy", "dir:d", "oci-archive:a"]).assert_fails(1, &["docker://, dir: and oci:"]);
     program.run(&["list-tags", "dir:d"]).assert_fails(1, &["docker://"]);
 }
 
@@ -146,7 +146,7 @@ fn a_full_disk_behind_standard_output_is_an_error() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = finish(program.command().args(["explain", "--json", "busybox"]).stdout(full));
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: No space left"));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: standard output: No space left"));
 }
 
 #[test]
