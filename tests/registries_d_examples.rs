@@ -4,9 +4,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use transship::Reference;
 use transship::config::{Paths, RegistriesD};
+
+#[allow(unreachable_pub, reason = "support is shared by several crates of tests")]
+#[path = "support/peers.rs"]
+mod peers;
 
 fn example(name: &str) -> RegistriesD {
     let path = directory().join(name);
@@ -53,5 +58,33 @@ fn every_example_is_in_the_readme() {
     for entry in fs::read_dir(directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "README.md" || readme.contains(&format!("]({name})")), "{name}");
+    }
+}
+
+#[test]
+fn nginx_understands_what_is_shown_for_it() {
+    let Some(nginx) = peers::peer("nginx") else { return };
+    let readme = fs::read_to_string(directory().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```nginx\n").unwrap();
+    let location = rest.split_once("```").unwrap().0;
+    let place = tempfile::tempdir().unwrap();
+    let [conf, log] = ["nginx.conf", "log"].map(|name| place.path().join(name).display().to_string());
+    let server = format!("server {{ listen unix:{}/socket; access_log off; {location} }}", place.path().display());
+    let text = format!("pid {}/pid; error_log {log}; events {{}} http {{ {server} }}", place.path().display());
+    fs::write(&conf, text).unwrap();
+    let output = Command::new(nginx).args(["-t", "-q", "-e", &log, "-c", &conf]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_store_that_nginx_serves_is_that_of_the_two_examples() {
+    let readme = fs::read_to_string(directory().join("README.md")).unwrap();
+    for (file, image, path) in [
+        ("one-host.yaml", "registry.example.com/app", "https://signatures.example.com/sigstore"),
+        ("file-lookaside.yaml", "registry.example.com:5000/app", "/srv/signatures"),
+    ] {
+        let lookaside = example(file).lookaside(&reference(image)).unwrap();
+        assert_eq!(lookaside.configured().trim_start_matches("file://"), path);
+        assert!(readme.contains(&format!("`{path}`")), "{path}");
     }
 }

@@ -1,0 +1,130 @@
+//! The documents: what they show works, and what they name exists.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use transship::config::RegistriesConf;
+
+use page::{blocks, document};
+
+#[cfg(feature = "cli")]
+mod console;
+mod page;
+mod policy;
+#[cfg(feature = "cli")]
+mod signatures;
+
+#[cfg(feature = "cli")]
+#[allow(dead_code, unreachable_pub, reason = "other crates of tests use the rest")]
+#[allow(clippy::expect_used, clippy::missing_panics_doc, reason = "these are helpers of tests")]
+#[path = "../support"]
+mod support {
+    pub mod clients;
+    pub mod command;
+    pub mod image;
+    pub mod listing;
+    pub mod local;
+    pub mod oci_layout;
+    pub mod peers;
+    pub mod registry;
+    pub mod reply;
+    pub mod request;
+    pub mod server;
+    pub mod server_tls;
+    pub mod token;
+    pub mod uploads;
+}
+
+#[test]
+fn the_mirrors_of_the_configuration_page_are_tried_as_it_says() {
+    let page = document("docs/configuration.md");
+    let toml = blocks(&page, "toml")[0];
+    let conf = RegistriesConf::parse(toml.as_bytes(), Path::new("configuration.md")).unwrap();
+    let sources = |image: &str| -> Vec<String> {
+        let sources = conf.pull_sources(&image.parse().unwrap()).unwrap();
+        sources.iter().map(|source| source.physical.to_string()).collect()
+    };
+    assert_eq!(sources("quay.io/org/app:1"), ["mirror.example:5000/quay/org/app:1", "quay.io/org/app:1"]);
+    let digest = transship::Digest::sha256(b"");
+    assert_eq!(sources(&format!("quay.io/org/app@{digest}")).len(), 3);
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    files.push(root.join("registries.d-examples/README.md"));
+    files.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let target = target.split('#').next().unwrap();
+            assert!(file.parent().unwrap().join(target).exists(), "{} names {target}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_backends_of_openpgp_and_what_they_need_are_the_same_everywhere() {
+    let manifest = document("Cargo.toml");
+    let backend = |line: &str| Some(line.strip_prefix("openpgp-")?.split_once(' ')?.0.to_owned());
+    let backends: Vec<_> = manifest.lines().filter_map(backend).collect();
+    assert_eq!(backends, ["rust", "openssl", "nettle"]);
+    let (page, library) = (document("docs/signatures.md"), document("src/lib.rs"));
+    for backend in backends {
+        let (before, _) = manifest.split_once(&format!("\nopenpgp-{backend} ")).unwrap();
+        let comment = before.lines().last().unwrap();
+        let needs = comment.strip_prefix("# ").and_then(|text| text.strip_suffix(" on Debian 12."));
+        let needs = needs.map_or("nothing".to_owned(), |packages| format!("`{packages}`"));
+        for document in [&page, &library] {
+            let mut rows = document.lines().filter(|line| line.contains(&format!("| `openpgp-{backend}`")));
+            assert!(rows.any(|row| row.contains(&needs)), "{backend} needs {needs}");
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+const FLAGS_OF_CARGO: [&str; 6] =
+    ["--example", "--features", "--no-default-features", "--nocapture", "--path", "--release"];
+
+#[cfg(feature = "cli")]
+const FLAGS_OF_GPG: [&str; 7] =
+    ["--armor", "--batch", "--export", "--output", "--passphrase-file", "--pinentry-mode", "--quick-generate-key"];
+
+#[cfg(feature = "cli")]
+#[test]
+fn every_flag_that_a_document_names_exists() {
+    let help = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_transship")).args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&["--help"]);
+    let (_, commands) = all.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().map_while(|line| line.split_whitespace().next());
+    let known: std::collections::BTreeSet<String> =
+        commands.flat_map(|command| flags(&help(&[command, "--help"]))).collect();
+    for name in [
+        "README.md",
+        "docs/transship.md",
+        "docs/configuration.md",
+        "docs/differences.md",
+        "docs/policy.md",
+        "docs/signatures.md",
+    ] {
+        let text = document(name);
+        let is_others = |flag: &str| FLAGS_OF_CARGO.contains(&flag) || FLAGS_OF_GPG.contains(&flag);
+        for flag in flags(&text).iter().filter(|flag| !is_others(flag)) {
+            assert!(known.contains(flag), "{name} names {flag}");
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+fn flags(text: &str) -> Vec<String> {
+    let is_flag = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '.');
+    let words = text.split(|c: char| !is_flag(c)).filter(|word| word.starts_with("--") && word.len() > 3);
+    words.map(|word| word.trim_end_matches('.').to_owned()).collect()
+}
