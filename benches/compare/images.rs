@@ -17,22 +17,28 @@ const RECIPE: &str = "bench-images-1";
 /// An image `NAME:1` of so many layers of so many bytes.
 pub struct Image {
     pub name: &'static str,
+    /// Whether the policy wants a signature of it.
+    pub signed: bool,
     layers: u64,
     layer_size: usize,
 }
 
-pub const SMALL: Image = Image { name: "small", layers: 3, layer_size: 75 * 1000 };
-pub const MANY: Image = Image { name: "many", layers: 100, layer_size: 75 * 1000 };
-pub const LARGE: Image = Image { name: "large", layers: 4, layer_size: 256 * MIB };
+pub const SMALL: Image = Image { name: "small", signed: false, layers: 3, layer_size: 75 * 1000 };
+pub const SIGNED: Image = Image { name: "signed", signed: true, layers: 3, layer_size: 75 * 1000 };
+pub const MANY: Image = Image { name: "many", signed: false, layers: 100, layer_size: 75 * 1000 };
+pub const LARGE: Image = Image { name: "large", signed: false, layers: 4, layer_size: 256 * MIB };
 
 impl Image {
     /// Puts it into a registry; `transport_options` as for `skopeo copy`.
     pub fn push(&self, skopeo: &Path, registry: &DockerRegistry, transport_options: &[String]) {
-        let layout = self.cached();
-        let from = format!("oci:{}:{}", layout, self.name);
         let mut command = Command::new(skopeo);
         command.args(["copy", "--insecure-policy"]).args(transport_options);
-        run(command.args([from, registry.image(&format!("{}:1", self.name))]));
+        run(command.args([self.layout(), registry.image(&format!("{}:1", self.name))]));
+    }
+
+    /// Where it is made, as the programs name it.
+    pub fn layout(&self) -> String {
+        format!("oci:{}:{}", self.cached(), self.name)
     }
 
     /// What is there is whole: it was renamed into place.

@@ -10,6 +10,7 @@ mod delay_proxy;
 mod images;
 mod measure;
 mod requests;
+mod signed;
 mod table;
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -18,6 +19,10 @@ mod support {
     pub mod docker_registry;
     pub mod oci_layout;
     pub mod peers;
+    pub mod reply;
+    pub mod request;
+    pub mod signature_store;
+    pub mod signing_keys;
     pub mod token_server;
 }
 
@@ -27,8 +32,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use delay_proxy::{DelayProxy, Traffic};
-use images::{Image, LARGE, MANY, SMALL};
+use images::{Image, LARGE, MANY, SIGNED, SMALL};
 use measure::Meter;
+use signed::Signed;
 use support::docker_registry::DockerRegistry;
 use support::peers::peer;
 use table::{HEAD, Measured, Row};
@@ -71,7 +77,7 @@ struct Options {
 /// Something to do for both.
 struct Work {
     name: &'static str,
-    words: &'static [&'static str],
+    words: Words,
     image: &'static Image,
     way: Way,
     runs: usize,
@@ -85,15 +91,23 @@ enum Way {
     FarOverTls,
 }
 
-const COPY: &[&str] = &["copy", "--insecure-policy"];
-const INSPECT: &[&str] = &["inspect"];
-const INSPECT_NO_TAGS: &[&str] = &["inspect", "--no-tags"];
+/// Theirs, and ours.
+type Words = [&'static [&'static str]; 2];
+
+const COPY: Words = [&["copy", "--insecure-policy"]; 2];
+const COPY_SIGNED: Words = [&["copy"]; 2];
+/// skopeo has no word for it, and copies.
+const VERIFY: Words = [&["copy"], &["verify"]];
+const INSPECT: Words = [&["inspect"]; 2];
+const INSPECT_NO_TAGS: Words = [&["inspect", "--no-tags"]; 2];
 
 #[rustfmt::skip]
 const WORKS: &[Work] = &[
     Work { name: "copy 3 small layers", words: COPY, image: &SMALL, way: Way::Near, runs: 20 },
     Work { name: "copy 100 layers of 75 KB", words: COPY, image: &MANY, way: Way::Near, runs: 20 },
     Work { name: "copy 4 layers, 1 GiB", words: COPY, image: &LARGE, way: Way::Near, runs: 5 },
+    Work { name: "copy 3 small layers, signed", words: COPY_SIGNED, image: &SIGNED, way: Way::Near, runs: 20 },
+    Work { name: "verify the same, skopeo copies it", words: VERIFY, image: &SIGNED, way: Way::Near, runs: 20 },
     Work { name: "inspect, far", words: INSPECT, image: &SMALL, way: Way::Far, runs: 10 },
     Work { name: "inspect without tags, far", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::Far, runs: 10 },
     Work { name: "inspect without tags, far, over TLS", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::FarOverTls, runs: 10 },
@@ -121,6 +135,7 @@ fn compare(options: &Options) {
         tls: DockerRegistry::tls(&docker_registry),
         meter: Meter::new(hyperfine, time),
         theirs: options.skopeo.clone().unwrap_or_else(|| skopeo.clone()),
+        signed: Signed::new(),
         skopeo,
         options,
     };
@@ -132,10 +147,18 @@ fn compare(options: &Options) {
     }
 }
 
+/// One program, and what it is told.
+#[derive(Clone)]
+struct Run<'a> {
+    program: &'a Path,
+    words: Vec<String>,
+}
+
 struct Bench<'a> {
     plain: DockerRegistry,
     tls: DockerRegistry,
     meter: Meter,
+    signed: Signed,
     /// Pushes the images.
     skopeo: PathBuf,
     theirs: PathBuf,
@@ -146,51 +169,64 @@ impl Bench<'_> {
     fn row(&self, work: &Work) -> Row {
         let registry = if work.way == Way::FarOverTls { &self.tls } else { &self.plain };
         work.image.push(&self.skopeo, registry, &self.transport_options("--dest-", work.way));
+        if work.image.signed {
+            self.signed.sign(&self.skopeo, work.image);
+        }
         let round_trip = if work.way == Way::Near { Duration::ZERO } else { self.options.far() };
         let proxy = DelayProxy::start(registry.host(), round_trip);
-        let counted = self.words(work, &proxy.host());
-        let words = if work.way == Way::Near { self.words(work, registry.host()) } else { counted.clone() };
+        let counted = self.runs(work, &proxy.host());
+        let timed = if work.way == Way::Near { self.runs(work, registry.host()) } else { counted.clone() };
 
-        let programs = [self.theirs.as_path(), self.options.ours.as_path()];
-        for program in programs {
-            self.meter.run(program, &words);
+        for run in &timed {
+            self.meter.run(run.program, &run.words);
         }
         let mut pairs = [Vec::new(), Vec::new()];
         for run in 0..self.options.runs.unwrap_or(work.runs) {
             // Who goes first changes from pair to pair.
             for which in [run % 2, 1 - run % 2] {
-                pairs[which].push(self.meter.times(programs[which], &words));
+                pairs[which].push(self.meter.times(timed[which].program, &timed[which].words));
             }
         }
         let [theirs, ours] = pairs;
-        let measured = |program, times| Measured {
+        let measured = |which: usize, times| Measured {
             times,
-            memory: self.memory(program, &words),
-            traffic: self.traffic(program, &counted, &proxy),
+            memory: self.memory(&timed[which]),
+            traffic: self.traffic(&counted[which], &proxy),
         };
-        Row { work: work.name, theirs: measured(programs[0], theirs), ours: measured(programs[1], ours) }
+        Row { work: work.name, theirs: measured(0, theirs), ours: measured(1, ours) }
     }
 
-    fn memory(&self, program: &Path, words: &[String]) -> Vec<u64> {
-        (0..MEMORY_RUNS).map(|_| self.meter.memory(program, words)).collect()
+    fn memory(&self, run: &Run) -> Vec<u64> {
+        (0..MEMORY_RUNS).map(|_| self.meter.memory(run.program, &run.words)).collect()
     }
 
-    fn traffic(&self, program: &Path, words: &[String], proxy: &DelayProxy) -> Traffic {
+    fn traffic(&self, run: &Run, proxy: &DelayProxy) -> Traffic {
         proxy.take_traffic();
-        self.meter.run(program, words);
+        self.meter.run(run.program, &run.words);
         let traffic = proxy.take_traffic();
         if self.options.requests {
-            println!("\n{} {words:?}\n{traffic:#?}\n", program.display());
+            println!("\n{} {:?}\n{traffic:#?}\n", run.program.display(), run.words);
         }
         traffic
     }
 
-    fn words(&self, work: &Work, host: &str) -> Vec<String> {
-        let copies = work.words == COPY;
-        let mut words: Vec<String> = work.words.iter().map(ToString::to_string).collect();
+    /// Theirs, and ours.
+    fn runs(&self, work: &Work, host: &str) -> [Run<'_>; 2] {
+        let [theirs, ours] = work.words.map(|words| self.words(work, words, host));
+        [Run { program: &self.theirs, words: theirs }, Run { program: &self.options.ours, words: ours }]
+    }
+
+    fn words(&self, work: &Work, words: &[&str], host: &str) -> Vec<String> {
+        let copies = words.first() == Some(&"copy");
+        let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
         words.extend(self.transport_options(if copies { "--src-" } else { "--" }, work.way));
+        // There is no place for signatures in a layout.
+        let to = if work.image.signed { "dir" } else { &self.options.to };
+        if work.image.signed {
+            words.extend(self.signed.options());
+        }
         words.push(format!("docker://{host}/{}:1", work.image.name));
-        words.extend(copies.then(|| self.meter.destination(&self.options.to)));
+        words.extend(copies.then(|| self.meter.destination(to)));
         words
     }
 
