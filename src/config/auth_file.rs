@@ -5,10 +5,8 @@
 //!
 //! No error of this file repeats a value found in an auth file: it may be the secret.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -17,10 +15,17 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::bounded;
 use super::credentials::Credentials;
 use super::paths::AuthFileCandidate;
-use crate::reference::Name;
 use crate::secret::Secret;
 
 mod document;
+mod draft;
+mod indent;
+mod key;
+mod write;
+
+pub use key::{AuthKey, KeyError};
+pub use write::WriteError;
+pub(super) use write::{Edit, edit};
 
 /// The most that is read of an auth file, in bytes.
 pub const MAX_SIZE: u64 = 4 << 20;
@@ -32,87 +37,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
-
-/// What credentials are looked up for: `registry[/namespace…[/repository]]`, without scheme, tag and digest.
-///
-/// ```
-/// use transship::Reference;
-/// use transship::config::auth_file::AuthKey;
-///
-/// let reference: Reference = "quay.io/org/app:1".parse()?;
-/// let key = AuthKey::from(reference.name());
-/// assert_eq!(key.lookup_order().collect::<Vec<_>>(), ["quay.io/org/app", "quay.io/org", "quay.io"]);
-/// assert!("quay.io/org/app:1".parse::<AuthKey>().is_err());
-/// # Ok::<(), transship::reference::ParseError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AuthKey(String);
-
-/// Why a text is not an [`AuthKey`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// A URL.
-    #[error("key {0} contains http[s]:// prefix")]
-    Scheme(String),
-    /// A digest, or user information.
-    #[error("key {0} contains a '@' character")]
-    At(String),
-    /// A tag.
-    #[error("key {0} contains a ':' character after host[:port]")]
-    Colon(String),
-}
-
-impl AuthKey {
-    /// The host and its port.
-    pub fn registry(&self) -> &str {
-        self.0.split_once('/').map_or(&self.0, |(registry, _)| registry)
-    }
-
-    /// True when there is more than the registry.
-    pub fn is_namespaced(&self) -> bool {
-        self.0.contains('/')
-    }
-
-    /// The keys that may have the credentials, the most specific first.
-    pub fn lookup_order(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self.0.as_str()), |key| key.rsplit_once('/').map(|(parent, _)| parent))
-    }
-
-    /// True for all three names of `docker.io`.
-    pub(super) fn is_docker_hub(&self) -> bool {
-        same_registry(self.registry()) == DOCKER_HUB
-    }
-}
-
-impl From<&Name> for AuthKey {
-    fn from(name: &Name) -> Self {
-        Self(name.to_string())
-    }
-}
-
-impl FromStr for AuthKey {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(KeyError::Scheme(text.to_owned()));
-        }
-        if text.contains('@') {
-            return Err(KeyError::At(text.to_owned()));
-        }
-        if text.split_once('/').is_some_and(|(_, path)| path.contains(':')) {
-            return Err(KeyError::Colon(text.to_owned()));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for AuthKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What one auth file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -223,6 +147,11 @@ impl AuthFile {
     pub fn helper(&self, key: &AuthKey) -> Option<&str> {
         let registry = key.registry();
         self.cred_helpers.iter().find(|(host, _)| host == registry).map(|(_, helper)| helper.as_str())
+    }
+
+    /// All of `credHelpers`: the registry and its credential helper.
+    pub fn helpers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.cred_helpers.iter().map(|(host, helper)| (host.as_str(), helper.as_str()))
     }
 
     /// The credential helper for all registries (`credsStore`).

@@ -2,7 +2,8 @@
 //!
 //! The protocol is that of
 //! [docker-credential-helpers](https://github.com/docker/docker-credential-helpers#development): the program is started
-//! with the word `get`, reads the server from its standard input and prints `{"Username": …, "Secret": …}`.
+//! with the word `get`, reads the server from its standard input and prints `{"Username": …, "Secret": …}`; with `store`
+//! it reads what it printed, with `erase` the server, and with `list` it prints `{"<server>": "<user name>"}`.
 //!
 //! A helper is somebody else's program. Its output is bounded, it is stopped after a timeout, and what it prints
 //! reaches an error only where it cannot be the secret.
@@ -17,13 +18,16 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::credentials::Credentials;
+use crate::secret::Secret;
 
+mod change;
 mod supervise;
 
 use supervise::{Output, Stop};
 
 const PROGRAM_PREFIX: &str = "docker-credential-";
 const NOT_FOUND_MESSAGE: &str = "credentials not found in native keychain";
+const CREDENTIALS_FORM: &str = r#"{"Username": "…", "Secret": "…"}"#;
 const TOKEN_USERNAME: &str = "<token>";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -89,8 +93,7 @@ pub enum Error {
     /// The program succeeded and printed something else than an answer. What it was is not repeated: it may hold the
     /// secret.
     #[error(
-        "credential helper {} answered for {server} with something else than {{\"Username\": \"…\", \"Secret\": \"…\"}} \
-         (line {line}, column {column})",
+        "credential helper {} answered for {server} with something else than {expected} (line {line}, column {column})",
         program.display()
     )]
     Answer {
@@ -98,6 +101,8 @@ pub enum Error {
         program: PathBuf,
         /// What it was asked for.
         server: String,
+        /// The form of the answer.
+        expected: &'static str,
         /// Where the answer goes wrong.
         line: usize,
         /// Where in that line.
@@ -134,24 +139,24 @@ impl HelperRunner {
     /// The user name `<token>` marks the secret as an identity token. A helper that is stopped is also waited for;
     /// programs that it started itself are left alone, and are not waited for either.
     pub fn get(&self, name: &str, server: &str) -> Result<Option<Credentials>, Error> {
+        let ran = self.run(name, "get", server, Secret::new(server.as_bytes().to_vec()))?;
+        if ran.output.status.success() {
+            return read_answer(ran.program, server, &ran.output.stdout);
+        }
+        if ran.has_nothing() { Ok(None) } else { Err(ran.failed(server)) }
+    }
+
+    /// Starts the program with the word of what it is to do, and waits for its end.
+    fn run(&self, name: &str, action: &'static str, server: &str, input: Secret<Vec<u8>>) -> Result<Ran, Error> {
         let program = self.find(name)?;
-        log::debug!("asking credential helper {} for {server}", program.display());
-        let output = match start(&program, server).map_err(Stop::Io).and_then(|child| child.finish(self.timeout)) {
-            Ok(output) => output,
-            Err(Stop::Io(source)) => return Err(Error::Run { program, source }),
-            Err(Stop::TooLong) => return Err(Error::TooLong { program }),
-            Err(Stop::TimedOut) => {
-                return Err(Error::TimedOut { program, server: server.to_owned(), timeout: self.timeout });
-            }
-        };
-        if output.status.success() {
-            return read_answer(program, server, &output.stdout);
+        log::debug!("asking credential helper {} to {action} {server}", program.display());
+        let started = start(&program, action, input).map_err(Stop::Io);
+        match started.and_then(|child| child.finish(self.timeout)) {
+            Ok(output) => Ok(Ran { program, output }),
+            Err(Stop::Io(source)) => Err(Error::Run { program, source }),
+            Err(Stop::TooLong) => Err(Error::TooLong { program }),
+            Err(Stop::TimedOut) => Err(Error::TimedOut { program, server: server.to_owned(), timeout: self.timeout }),
         }
-        if output.stdout.trim_ascii() == NOT_FOUND_MESSAGE.as_bytes() {
-            return Ok(None);
-        }
-        let message = message(&output);
-        Err(Error::Failed { program, server: server.to_owned(), status: output.status, message })
     }
 
     fn find(&self, name: &str) -> Result<PathBuf, Error> {
@@ -181,12 +186,34 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-fn start(program: &Path, server: &str) -> io::Result<supervise::Supervised> {
-    let child =
-        Command::new(program).arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+fn start(program: &Path, action: &str, input: Secret<Vec<u8>>) -> io::Result<supervise::Supervised> {
+    let child = Command::new(program)
+        .arg(action)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut child = supervise::Supervised::new(child)?;
-    child.feed(server)?;
+    child.feed(input)?;
     Ok(child)
+}
+
+/// A helper that has ended.
+struct Ran {
+    program: PathBuf,
+    output: Output,
+}
+
+impl Ran {
+    /// The one failure that the protocol has a word for.
+    fn has_nothing(&self) -> bool {
+        self.output.stdout.trim_ascii() == NOT_FOUND_MESSAGE.as_bytes()
+    }
+
+    fn failed(self, server: &str) -> Error {
+        let message = message(&self.output);
+        Error::Failed { program: self.program, server: server.to_owned(), status: self.output.status, message }
+    }
 }
 
 /// Only the first value counts, as in Go: some helpers print more after it.
@@ -196,7 +223,7 @@ fn read_answer(program: PathBuf, server: &str, stdout: &[u8]) -> Result<Option<C
         Ok(answer) => Ok(answer.and_then(into_credentials)),
         Err(error) => {
             let (line, column) = (error.line(), error.column());
-            Err(Error::Answer { program, server: server.to_owned(), line, column })
+            Err(Error::Answer { program, server: server.to_owned(), expected: CREDENTIALS_FORM, line, column })
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 pub const AUTH_FILE_HELPER: &str = "containers-auth.json";
 
 /// The server under which docker's credential store keeps the login to `docker.io`.
-const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
+pub(super) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 /// A user name and a password, and the identity token where the login gave one.
 ///
@@ -157,7 +157,7 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
-fn bullets(errors: &[Error]) -> String {
+pub(super) fn bullets<E: std::error::Error + 'static>(errors: &[E]) -> String {
     errors.iter().flat_map(|error| ["\n\t* ".to_owned(), one_line(error)]).collect()
 }
 

@@ -19,9 +19,16 @@ impl Config {
     ///
     /// The files are read anew each time: a login counts from then on.
     pub fn credentials(&self, physical: &Reference) -> Result<Option<FoundCredentials>, credentials::Error> {
-        let runner = HelperRunner::new(self.paths.environment.search_path.clone());
-        let helpers = self.registries.credential_helpers();
-        credentials::lookup(&self.paths.auth_files(), helpers, &AuthKey::from(physical.name()), &runner)
+        self.credentials_for(&AuthKey::from(physical.name()))
+    }
+
+    /// The same for a registry, or a part of one.
+    pub fn credentials_for(&self, key: &AuthKey) -> Result<Option<FoundCredentials>, credentials::Error> {
+        credentials::lookup(&self.paths.auth_files(), self.registries.credential_helpers(), key, &self.helper_runner())
+    }
+
+    pub(super) fn helper_runner(&self) -> HelperRunner {
+        HelperRunner::new(self.paths.environment.search_path.clone())
     }
 
     /// The certificates for a registry, named by its domain with the port: `docker.io`, `localhost:5000`.

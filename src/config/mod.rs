@@ -12,6 +12,7 @@ pub mod credential_helper;
 pub mod credentials;
 mod domain;
 pub mod error;
+pub mod login;
 mod lookaside_url;
 mod lookup;
 pub mod paths;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
-use super::Error;
+use super::{Error, auth_file};
 use crate::secret::Secret;
 
 /// Whoever has no name: the user id where the system does not tell ours.
@@ -119,6 +119,8 @@ pub struct Paths {
     pub auth_file: Option<PathBuf>,
     /// A file in the form of `.dockercfg`, where `auth_file` is not given
     pub legacy_auth_file: Option<PathBuf>,
+    /// docker's `config.json`, read and written as docker does, where `auth_file` is not given
+    pub docker_auth_file: Option<PathBuf>,
     /// The certificates of every registry, used as it is: a directory such as certs.d has for one
     pub cert_dir: Option<PathBuf>,
     /// certs.d: has a directory `<host[:port]>` for each registry
@@ -136,6 +138,15 @@ pub struct AuthFileCandidate {
     pub legacy: bool,
     /// True when the user named the file: then it must exist.
     pub explicit: bool,
+}
+
+/// The auth file that a login is written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthFileTarget {
+    /// The file; it need not exist yet.
+    pub path: PathBuf,
+    /// True when docker reads it: then it has only what docker understands.
+    pub for_docker: bool,
 }
 
 /// The main registries.conf.
@@ -163,6 +174,7 @@ impl Paths {
             policy_json: None,
             auth_file: None,
             legacy_auth_file: None,
+            docker_auth_file: None,
             cert_dir: None,
             certs_dir: None,
             environment,
@@ -215,7 +227,7 @@ impl Paths {
     ///
     /// [containers-auth.json(5)](https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md)
     pub fn auth_files(&self) -> Vec<AuthFileCandidate> {
-        let named = self.auth_file.as_ref().map(|path| (path, false));
+        let named = self.auth_file.as_ref().or(self.docker_auth_file.as_ref()).map(|path| (path, false));
         let named = named.or(self.legacy_auth_file.as_ref().map(|path| (path, true)));
         let named = named.or(self.environment.registry_auth_file.as_ref().map(|path| (path, false)));
         if let Some((path, legacy)) = named {
@@ -232,6 +244,28 @@ impl Paths {
         files.dedup();
         let candidate = |legacy| move |path| AuthFileCandidate { path, legacy, explicit: false };
         files.into_iter().map(candidate(false)).chain(home(".dockercfg").map(candidate(true))).collect()
+    }
+
+    /// The one auth file that a login is written to: the named one, or the one that lasts until the user logs out of
+    /// the machine.
+    pub fn auth_file_to_write(&self) -> Result<AuthFileTarget, auth_file::WriteError> {
+        let environment = &self.environment;
+        let target = |path: &Path, for_docker| Ok(AuthFileTarget { path: path.to_owned(), for_docker });
+        if let Some(path) = &self.auth_file {
+            return target(path, false);
+        }
+        if let Some(path) = &self.docker_auth_file {
+            return target(path, true);
+        }
+        if let Some(path) = &self.legacy_auth_file {
+            return Err(auth_file::WriteError::Legacy(path.clone()));
+        }
+        if let Some(path) = &environment.registry_auth_file {
+            return target(path, false);
+        }
+        let missing = || environment.xdg_runtime_dir.clone().unwrap_or_else(|| PathBuf::from("~"));
+        let path = self.runtime_auth_file().ok_or_else(|| auth_file::WriteError::NoDirectory(missing()))?;
+        target(&path, false)
     }
 
     /// The directories that may have the certificates of a registry; the first that exists counts.

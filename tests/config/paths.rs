@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use transship::config::auth_file::WriteError;
 use transship::config::paths::AuthFileCandidate;
 use transship::config::{Config, Environment, Error, Paths};
 
@@ -121,6 +122,7 @@ fn the_first_auth_file_is_the_named_or_that_of_the_session() {
         if expected.is_empty() {
             // An error for who writes; who reads goes on with the next file.
             assert_eq!(first.path, home.path().join(".config/containers/auth.json"));
+            assert!(matches!(paths.auth_file_to_write(), Err(WriteError::NoDirectory(_))), "{case}");
             continue;
         }
         let candidate = AuthFileCandidate {
@@ -129,7 +131,26 @@ fn the_first_auth_file_is_the_named_or_that_of_the_session() {
             explicit: case["expectedUserSpecified"].as_bool().unwrap(),
         };
         assert_eq!(first, candidate, "{case}");
+        match paths.auth_file_to_write() {
+            Ok(target) => assert_eq!((target.path, target.for_docker), (first.path, false), "{case}"),
+            Err(error) => assert!(matches!(error, WriteError::Legacy(_)) && first.legacy, "{case}: {error}"),
+        }
     }
+}
+
+#[test]
+fn the_auth_file_that_is_written_is_the_first_that_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let mut paths = Paths::isolated(root.path());
+    paths.environment.registry_auth_file = Some("/env".into());
+    assert_eq!(paths.auth_file_to_write().unwrap().path, Path::new("/env"));
+    paths.docker_auth_file = Some("/docker".into());
+    let target = paths.auth_file_to_write().unwrap();
+    assert_eq!((target.path.as_path(), target.for_docker), (Path::new("/docker"), true));
+    assert_eq!(paths.auth_files(), [AuthFileCandidate { path: "/docker".into(), legacy: false, explicit: true }]);
+    paths.auth_file = Some("/named".into());
+    let target = paths.auth_file_to_write().unwrap();
+    assert_eq!((target.path.as_path(), target.for_docker), (Path::new("/named"), false));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::{AuthFile, Entry, ParseError};
 use crate::secret::Secret;
 
-const FORM: &str = r#"{"auths": {"<key>": {"auth": "<base64>"}}, "credHelpers": {"<host>": "<name>"}, "credsStore": "<name>"}, each of them optional"#;
+pub(super) const FORM: &str = r#"{"auths": {"<key>": {"auth": "<base64>"}}, "credHelpers": {"<host>": "<name>"}, "credsStore": "<name>"}, each of them optional"#;
 const LEGACY_FORM: &str = r#"{"<key>": {"auth": "<base64>"}}"#;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<AuthFile, ParseError> {
@@ -31,7 +31,7 @@ pub(super) fn parse_legacy(bytes: &[u8]) -> Result<AuthFile, ParseError> {
     Ok(AuthFile { legacy: true, auths: auths.unwrap_or_default().entries(), ..AuthFile::default() })
 }
 
-fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8], expected: &'static str) -> Result<T, ParseError> {
+pub(super) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8], expected: &'static str) -> Result<T, ParseError> {
     serde_json::from_slice(bytes).map_err(|error| {
         // serde_json quotes the value in an error about its type, and never in one about syntax.
         if error.is_data() {
@@ -96,7 +96,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// An object with keys of the user's, in the order of the file.
-struct Members<T>(Vec<(String, T)>);
+pub(super) struct Members<T>(pub(super) Vec<(String, T)>);
 
 impl<T> Default for Members<T> {
     fn default() -> Self {

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::secret::Secret;
+
 /// The most that may come on standard output, in bytes.
 pub(super) const MAX_OUTPUT: usize = 1 << 20;
 
@@ -63,14 +65,17 @@ impl Supervised {
         Ok(supervised)
     }
 
-    /// Writes the whole input and closes it. It must fit into a pipe: nobody watches the time here.
-    pub(super) fn feed(&mut self, input: &str) -> io::Result<()> {
+    /// Writes the whole input and closes it, in a thread of its own: a child that does not read must not hold us up.
+    ///
+    /// What could not be written is no error. A child may end without reading, and its status says more than our pipe.
+    pub(super) fn feed(&mut self, input: Secret<Vec<u8>>) -> io::Result<()> {
         let Some(mut stdin) = self.child.stdin.take() else { return Ok(()) };
-        match stdin.write_all(input.as_bytes()) {
-            // A child may end without reading; its status says more than our pipe.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+        let write_all = move || {
+            if let Err(error) = stdin.write_all(input.expose()) {
+                log::debug!("a credential helper did not read what it was given: {error}");
+            }
+        };
+        thread::Builder::new().name("credential-helper".to_owned()).spawn(write_all).map(drop)
     }
 
     /// Waits for the child to end, at most for `timeout`.
