@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::login_args::{LoginArgs, LogoutArgs};
 use super::signature_args::{
     GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
 };
@@ -101,6 +102,16 @@ pub(super) enum Command {
   transship list-tags docker://quay.io/podman/hello
   transship list-tags docker://localhost:5000/app --tls-verify=false")]
     ListTags(ListTagsArgs),
+    /// Log in to a registry: check user name and password, and keep them for later
+    #[command(after_help = "Examples:
+  transship login --username alice quay.io
+  transship login -u alice --password-stdin localhost:5000/org --tls-verify=false")]
+    Login(LoginArgs),
+    /// Forget the login to a registry
+    #[command(after_help = "Examples:
+  transship logout quay.io
+  transship logout --all --authfile auth.json")]
+    Logout(LogoutArgs),
     /// Print the digest of a manifest file
     #[command(after_help = "Examples:
   transship manifest-digest image/manifest.json
@@ -404,6 +415,6 @@ pub(super) struct ExplainArgs {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the form that clap wants")]
-fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+pub(super) fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
     Ok(Secret::new(text.to_owned()))
 }

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::{config, copy, destination, error, policy, source};
+use crate::{config, copy, destination, error, policy, registry, source};
 
 mod args;
 mod copy_command;
 mod explain;
 mod inspect;
 mod log;
+mod login;
+mod login_args;
 mod output;
 mod passphrase;
+mod password;
 mod progress;
 mod settings;
 mod signature_args;
@@ -47,6 +50,8 @@ pub fn run() -> ExitCode {
         Command::Copy(args) => copy_command::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::ListTags(args) => inspect::list_tags(&cli.global, args),
+        Command::Login(args) => login::login(&cli.global, args),
+        Command::Logout(args) => login::logout(&cli.global, args),
         Command::ManifestDigest { file } => inspect::manifest_digest(file),
         Command::Explain(args) => explain::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
@@ -122,9 +127,12 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     if loses_signatures || error::find(failure).is_some_and(destination::Error::is_about_signatures) {
         return Some("--remove-signatures copies the image without its signatures");
     }
+    if error::find::<registry::Error>(failure).is_some_and(registry::Error::is_refused_login) {
+        return Some("the user name or the password is wrong; the login that there was stays as it is");
+    }
     if error::find::<source::Error>(failure).is_some_and(source::Error::is_unauthorized) {
         return Some(
-            "`transship explain IMAGE` shows which credentials are used; log in with `podman login` or `docker login`, or use --authfile",
+            "`transship explain IMAGE` shows which credentials are used; log in with `transship login`, or use --authfile",
         );
     }
     if let Some(copy::Error::Manifest(crate::manifest::Error::NoInstance { .. })) = error::find::<copy::Error>(failure)

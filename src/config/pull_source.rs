@@ -85,6 +85,12 @@ impl RegistriesConf {
         Ok(sources)
     }
 
+    /// What is contacted when nothing is rewritten.
+    pub(crate) fn as_it_is(&self, physical: Reference) -> PullSource {
+        let insecure = self.find(&physical).is_some_and(|registry| registry.insecure);
+        self.pull_source(physical, None, insecure, false)
+    }
+
     fn pull_source(
         &self,
         physical: Reference,

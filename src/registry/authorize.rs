@@ -49,11 +49,11 @@ impl Authorizer {
         wire: Arc<dyn Wire>,
         clock: Arc<dyn Clock>,
         identity: Identity,
-        scope: TokenScope,
+        scopes: Vec<TokenScope>,
         insecure: bool,
     ) -> Self {
         let token = identity.token.clone().map(Token::given);
-        let state = Mutex::new(State { challenge: None, scopes: vec![scope], token });
+        let state = Mutex::new(State { challenge: None, scopes, token });
         Self { wire, clock, identity, insecure, state }
     }
 

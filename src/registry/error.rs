@@ -73,6 +73,11 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// Whether a registry accepts somebody.
+    LoggingIn {
+        /// The registry.
+        registry: String,
+    },
     /// A layer from one of the URLs that its descriptor names.
     ReadingExternalBlob {
         /// Which one.
@@ -94,6 +99,7 @@ impl fmt::Display for Operation {
             Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
             Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),
             Self::PuttingManifest { selector, name } => write!(f, "putting manifest {selector} into {name}"),
+            Self::LoggingIn { registry } => write!(f, "logging in to {registry}"),
             Self::ReadingExternalBlob { digest } => write!(f, "reading blob {digest} from its external URLs"),
         }
     }
@@ -264,6 +270,12 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// True when somebody tried to log in, and is not who they say.
+    pub fn is_refused_login(&self) -> bool {
+        let (Self::Response { operation, .. } | Self::Token { operation, .. }) = self else { return false };
+        matches!(operation, Operation::LoggingIn { .. }) && self.is_unauthorized()
     }
 
     /// True when the registry takes manifests, but not one of this kind.

@@ -27,6 +27,7 @@ mod error;
 mod error_body;
 pub(crate) mod external;
 mod link;
+mod login;
 mod push;
 mod referrers;
 mod signature_extension;
@@ -38,6 +39,7 @@ pub use authorize::Identity;
 pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
 pub use error_body::{ErrorEntry, ErrorResponse};
+pub use login::check_login;
 pub use push::Stored;
 pub use referrers::Referrer;
 pub use signature_extension::ExtensionSignature;
@@ -96,23 +98,23 @@ impl RegistryClient {
     /// A client that reads `name`; nothing is sent yet.
     pub fn new(name: Name, endpoint: Endpoint) -> Self {
         let scope = token::TokenScope::pull(name.path());
-        Self::with_scope(name, endpoint, scope)
+        Self::with_scopes(name, endpoint, vec![scope])
     }
 
     /// A client that also writes `name`: it asks for tokens that allow it. Nothing is sent yet.
     pub fn for_pushing(name: Name, endpoint: Endpoint) -> Self {
         let scope = token::TokenScope::push(name.path());
-        Self::with_scope(name, endpoint, scope)
+        Self::with_scopes(name, endpoint, vec![scope])
     }
 
-    fn with_scope(name: Name, endpoint: Endpoint, scope: token::TokenScope) -> Self {
+    fn with_scopes(name: Name, endpoint: Endpoint, scopes: Vec<token::TokenScope>) -> Self {
         let Endpoint { wire, clock, tls, insecure, identity, retry } = endpoint;
         let api_host = if name.domain() == DOCKER_HUB.0 { DOCKER_HUB.1 } else { name.domain() }.to_owned();
         // Outermost first: who we are, where it went, try again, the wire.
         let retrying = Retrying::new(Arc::clone(&wire), Arc::clone(&clock), retry);
         let stack: Arc<dyn Wire> = Arc::new(Redirecting::new(retrying));
         let anonymous = Arc::clone(&stack);
-        let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scope, insecure);
+        let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scopes, insecure);
         let (base, keeps_signatures) = (OnceLock::new(), Mutex::default());
         Self { name, api_host, tls, insecure, clock, retry, anonymous, bare: wire, authorizer, base, keeps_signatures }
     }

@@ -47,6 +47,9 @@ pub enum Error {
     /// A configured location makes no name. Prints as its cause.
     #[error("{0}")]
     Rewrite(#[from] config::RewriteError),
+    /// A login is for something that is no registry. Prints as its cause.
+    #[error("{0}")]
+    NotARegistry(#[from] config::auth_file::KeyError),
     /// The credentials cannot be looked up.
     #[error("looking up credentials for {domain}")]
     Credentials {

@@ -16,6 +16,7 @@ mod attachments;
 pub mod dir;
 mod error;
 pub(crate) mod local;
+mod login;
 mod lookaside;
 pub mod oci_layout;
 mod open;
@@ -27,9 +28,10 @@ mod signatures;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
 pub use dir::DirSource;
+pub use login::check_login;
 pub use oci_layout::OciLayoutSource;
-pub(crate) use open::push_client;
 pub use open::{Network, Options, open, open_with, registry_client};
+pub(crate) use open::push_client;
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
 /// One image, in a registry, a directory or a layout.

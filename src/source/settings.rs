@@ -41,6 +41,11 @@ impl Settings {
         Ok(RegistryClient::for_pushing(primary.physical.name().clone(), self.endpoint(primary, true)?))
     }
 
+    /// Who we are to the registry of `physical`, whatever the name is rewritten to.
+    pub(super) fn login_endpoint(&self, physical: Reference) -> Result<Endpoint, Error> {
+        self.endpoint(&self.config.registries.as_it_is(physical), true)
+    }
+
     fn endpoint(&self, pull_source: &PullSource, is_last: bool) -> Result<Endpoint, Error> {
         let physical = &pull_source.physical;
         if let Some(by) = &pull_source.blocked_by {

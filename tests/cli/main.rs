@@ -10,6 +10,7 @@ mod explaining;
 mod help;
 mod inspecting;
 mod interrupted;
+mod logins;
 mod outcomes;
 mod platforms;
 mod policies;

@@ -88,6 +88,13 @@ impl Outcome {
         }
     }
 
+    /// The same behind warnings.
+    pub fn assert_fails_after_warnings(&self, code: i32, words: &[&str]) {
+        let errors = self.stderr.split_once("error: ").map_or("", |(_, error)| error);
+        let outcome = Self { stderr: format!("error: {errors}"), stdout: self.stdout.clone(), ..*self };
+        outcome.assert_fails(code, words);
+    }
+
     /// The JSON objects, one from each line of standard output.
     pub fn json_lines(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
