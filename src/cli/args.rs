@@ -102,6 +102,11 @@ pub(super) enum Command {
   transship list-tags docker://quay.io/podman/hello
   transship list-tags docker://localhost:5000/app --tls-verify=false")]
     ListTags(ListTagsArgs),
+    /// Delete an image from a registry or a layout
+    #[command(after_help = "Examples:
+  transship delete docker://localhost:5000/app:1 --tls-verify=false
+  transship delete oci:layout:busybox")]
+    Delete(DeleteArgs),
     /// Log in to a registry: check user name and password, and keep them for later
     #[command(after_help = "Examples:
   transship login --username alice quay.io
@@ -397,6 +402,16 @@ pub(super) struct ListTagsArgs {
     /// Repository: docker://…
     #[arg(value_name = "REPOSITORY")]
     pub(super) repository: String,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+/// `delete`
+#[derive(Args, Debug)]
+pub(super) struct DeleteArgs {
+    /// Image to delete: docker://… or oci:…
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 }

@@ -10,6 +10,7 @@ use crate::{config, copy, destination, error, policy, registry, source};
 
 mod args;
 mod copy_command;
+mod delete;
 mod explain;
 mod inspect;
 mod log;
@@ -50,6 +51,7 @@ pub fn run() -> ExitCode {
         Command::Copy(args) => copy_command::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::ListTags(args) => inspect::list_tags(&cli.global, args),
+        Command::Delete(args) => delete::run(&cli.global, args),
         Command::Login(args) => login::login(&cli.global, args),
         Command::Logout(args) => login::logout(&cli.global, args),
         Command::ManifestDigest { file } => inspect::manifest_digest(file),

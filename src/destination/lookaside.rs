@@ -20,10 +20,19 @@ pub(super) fn replace(store: &LookasideUrl, digest: &Digest, signatures: &[&Untr
     for (index, signature) in signatures.iter().enumerate() {
         put(&file(&store.signature(digest, index))?, &signature.to_stored())?;
     }
-    // Nobody reads beyond the first that is missing.
-    let mut beyond = signatures.len();
-    while remove(&file(&store.signature(digest, beyond))?)? {
-        beyond += 1;
+    remove_from(store, digest, signatures.len())
+}
+
+/// Removes all signatures of a manifest.
+pub(super) fn remove(store: &LookasideUrl, digest: &Digest) -> Result<(), Error> {
+    remove_from(store, digest, 0)
+}
+
+/// Nobody reads beyond the first that is missing.
+fn remove_from(store: &LookasideUrl, digest: &Digest, first: usize) -> Result<(), Error> {
+    let mut index = first;
+    while remove_file(&file(&store.signature(digest, index))?)? {
+        index = index.saturating_add(1);
     }
     Ok(())
 }
@@ -43,7 +52,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// False when there is none.
-fn remove(path: &Path) -> Result<bool, Error> {
+fn remove_file(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -13,13 +13,16 @@ use crate::signature::UntrustedSignature;
 use crate::{registry as api, source};
 
 mod attachments;
+mod delete;
 pub mod dir;
 mod lookaside;
+mod oci_delete;
 pub mod oci_layout;
 mod referrers;
 pub mod registry;
 mod staging;
 
+pub use delete::{DeleteError, delete};
 pub use dir::DirDestination;
 pub use oci_layout::OciLayoutDestination;
 pub use registry::RegistryDestination;

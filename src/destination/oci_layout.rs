@@ -142,12 +142,17 @@ impl ImageDestination for OciLayoutDestination {
         // Read anew: another process may have added its image since.
         let mut index = read_index(&self.path)?;
         add(&mut index, top);
-        let path = self.path.join(INDEX_FILE);
-        let bytes = go_json::to_vec(&index).map_err(|source| Error::Json { path: path.clone(), source })?;
         self.put_layout_file()?;
-        self.staging.put(&path, &bytes)?;
-        staging::sync_directory(&self.path)
+        write_index(&self.path, &self.staging, &index)
     }
+}
+
+/// Replaces the index at once, for good.
+pub(super) fn write_index(layout: &Path, staging: &Staging, index: &Index) -> Result<(), Error> {
+    let path = layout.join(INDEX_FILE);
+    let bytes = go_json::to_vec(index).map_err(|source| Error::Json { path: path.clone(), source })?;
+    staging.put(&path, &bytes)?;
+    staging::sync_directory(layout)
 }
 
 fn read_index(layout: &Path) -> Result<Index, Error> {

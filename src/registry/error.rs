@@ -73,6 +73,13 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// A manifest that is to be gone.
+    DeletingManifest {
+        /// Its digest.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
     /// Whether a registry accepts somebody.
     LoggingIn {
         /// The registry.
@@ -99,6 +106,7 @@ impl fmt::Display for Operation {
             Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
             Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),
             Self::PuttingManifest { selector, name } => write!(f, "putting manifest {selector} into {name}"),
+            Self::DeletingManifest { digest, name } => write!(f, "deleting manifest {digest} from {name}"),
             Self::LoggingIn { registry } => write!(f, "logging in to {registry}"),
             Self::ReadingExternalBlob { digest } => write!(f, "reading blob {digest} from its external URLs"),
         }
@@ -283,6 +291,12 @@ impl Error {
         let Self::Response { operation: Operation::PuttingManifest { .. }, source } = self else { return false };
         let codes = ["MANIFEST_INVALID", "TAG_INVALID", "UNSUPPORTED"];
         source.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || codes.iter().any(|code| source.has_code(code))
+    }
+
+    /// True when the registry does not delete for anybody, as it is set up.
+    pub fn is_deletion_disabled(&self) -> bool {
+        let Self::Response { operation: Operation::DeletingManifest { .. }, source } = self else { return false };
+        source.status == StatusCode::METHOD_NOT_ALLOWED || source.has_code("UNSUPPORTED")
     }
 
     /// True when the same may succeed later.

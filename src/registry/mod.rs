@@ -23,6 +23,7 @@ use crate::safe_url::{self, SafeUrl};
 mod authorize;
 mod blob_reader;
 mod challenge;
+mod delete;
 mod error;
 mod error_body;
 pub(crate) mod external;
@@ -104,6 +105,12 @@ impl RegistryClient {
     /// A client that also writes `name`: it asks for tokens that allow it. Nothing is sent yet.
     pub fn for_pushing(name: Name, endpoint: Endpoint) -> Self {
         let scope = token::TokenScope::push(name.path());
+        Self::with_scopes(name, endpoint, vec![scope])
+    }
+
+    /// A client that also deletes from `name`. Nothing is sent yet.
+    pub fn for_deleting(name: Name, endpoint: Endpoint) -> Self {
+        let scope = token::TokenScope::everything(name.path());
         Self::with_scopes(name, endpoint, vec![scope])
     }
 

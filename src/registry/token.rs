@@ -36,6 +36,11 @@ impl TokenScope {
         Self(format!("repository:{path}:pull,push"))
     }
 
+    /// Whatever there is to do in a repository. Servers of tokens do not agree on a word for deleting.
+    pub(super) fn everything(path: &str) -> Self {
+        Self(format!("repository:{path}:*"))
+    }
+
     /// A scope that a challenge asks for; `None` unless it has three parts.
     pub(super) fn from_challenge(text: &str) -> Option<Self> {
         (text.split(':').count() == 3).then(|| Self(text.to_owned()))

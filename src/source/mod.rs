@@ -31,7 +31,7 @@ pub use dir::DirSource;
 pub use login::check_login;
 pub use oci_layout::OciLayoutSource;
 pub use open::{Network, Options, open, open_with, registry_client};
-pub(crate) use open::push_client;
+pub(crate) use open::{delete_client, push_client};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
 /// One image, in a registry, a directory or a layout.

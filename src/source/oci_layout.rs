@@ -102,7 +102,8 @@ fn check_size(digest: &Digest, found: u64, expected: Option<u64>) -> Result<(), 
     }
 }
 
-fn choose<'a>(index: &'a Index, reference: &OciReference) -> Result<&'a document::Descriptor, Error> {
+/// The image that is meant.
+pub(crate) fn choose<'a>(index: &'a Index, reference: &OciReference) -> Result<&'a document::Descriptor, Error> {
     let path = || reference.path().to_owned();
     let available = || index.manifests.iter().filter_map(|entry| entry.name()).map(str::to_owned).collect();
     match (reference.image(), index.manifests.as_slice()) {
@@ -129,7 +130,7 @@ fn choose<'a>(index: &'a Index, reference: &OciReference) -> Result<&'a document
     }
 }
 
-fn is_manifest(media_type: &str) -> bool {
+pub(crate) fn is_manifest(media_type: &str) -> bool {
     let media_type = MediaType::from(media_type);
     media_type.is_image() || media_type.is_index()
 }

@@ -102,6 +102,17 @@ pub(crate) fn push_client(
     Ok((client, primary.physical))
 }
 
+/// A client that deletes from the registry itself, never from a mirror, and the reference there.
+pub(crate) fn delete_client(
+    config: &Config,
+    reference: &Reference,
+    options: &Options,
+) -> Result<(RegistryClient, Reference), Error> {
+    let primary = primary(config, reference)?;
+    let client = Settings::new(config, reference.domain(), options).delete_client(&primary)?;
+    Ok((client, primary.physical))
+}
+
 fn primary(config: &Config, reference: &Reference) -> Result<PullSource, Error> {
     config.pull_sources(reference)?.pop().ok_or(Error::NoPullSource)
 }

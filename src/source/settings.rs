@@ -41,6 +41,11 @@ impl Settings {
         Ok(RegistryClient::for_pushing(primary.physical.name().clone(), self.endpoint(primary, true)?))
     }
 
+    /// A client that also deletes from the primary.
+    pub(super) fn delete_client(&self, primary: &PullSource) -> Result<RegistryClient, Error> {
+        Ok(RegistryClient::for_deleting(primary.physical.name().clone(), self.endpoint(primary, true)?))
+    }
+
     /// Who we are to the registry of `physical`, whatever the name is rewritten to.
     pub(super) fn login_endpoint(&self, physical: Reference) -> Result<Endpoint, Error> {
         self.endpoint(&self.config.registries.as_it_is(physical), true)

@@ -34,6 +34,11 @@ impl DockerRegistry {
         Self::start(program, new_home(), &json!({}), None)
     }
 
+    /// As [`anonymous`](Self::anonymous), and nothing is ever deleted.
+    pub fn without_deletion(program: &Path) -> Self {
+        Self::start(program, new_home(), &json!({"deletion": false}), None)
+    }
+
     /// Basic authentication for everything, over plain http.
     pub fn htpasswd(program: &Path) -> Self {
         let home = new_home();
@@ -98,7 +103,10 @@ impl DockerRegistry {
         let config = json!({
             "version": 0.1,
             "log": {"level": "info", "accesslog": {"disabled": true}},
-            "storage": {"filesystem": {"rootdirectory": path.join("storage")}},
+            "storage": {
+                "filesystem": {"rootdirectory": path.join("storage")},
+                "delete": {"enabled": settings.get("deletion").unwrap_or(&json!(true))},
+            },
             "http": {"addr": "127.0.0.1:0", "secret": "of no use", "tls": settings.pointer("/http/tls")},
             "auth": settings.get("auth"),
         });

@@ -69,6 +69,15 @@ impl OciLayout {
         descriptor
     }
 
+    /// The descriptor of a manifest whose only layer is whatever the descriptor names.
+    pub fn artifact(&self, layer: &Value) -> Value {
+        let config = self.document(CONFIG, &json!({}));
+        self.document(
+            MANIFEST,
+            &json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}),
+        )
+    }
+
     /// The descriptor of an index.
     pub fn index(&self, manifests: &[Value]) -> Value {
         self.document(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))

@@ -1,0 +1,18 @@
+//! `delete`
+
+use std::process::ExitCode;
+
+use super::args::{DeleteArgs, Global};
+use super::{Failure, settings};
+use crate::destination;
+
+/// Nothing is printed, as by skopeo: what is gone is gone.
+pub(super) fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode, Failure> {
+    let image = settings::image(&args.image)?;
+    let access = args.registry.access();
+    let config = settings::config(global, &access)?;
+    let options = settings::options(&config, global, access)?;
+    let deleted = destination::delete(&config, &image, &options)?;
+    log::debug!("deleted manifest {deleted}");
+    Ok(ExitCode::SUCCESS)
+}
