@@ -168,6 +168,26 @@ Exit codes:
   transship generate-sigstore-key --output-prefix mykey
   transship generate-sigstore-key --output-prefix mykey --passphrase-file secret")]
     GenerateSigstoreKey(GenerateSigstoreKeyArgs),
+    /// Print what makes a shell complete the words of this program
+    #[command(after_help = "Examples:
+  transship completion bash > /usr/share/bash-completion/completions/transship
+  transship completion fish > ~/.config/fish/completions/transship.fish")]
+    Completion {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: CompletedShell,
+    },
+}
+
+/// The shells whose words can be completed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CompletedShell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// `copy`

@@ -4,11 +4,12 @@ use std::error::Error as StdError;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::{config, copy, destination, error, policy, registry, source};
 
 mod args;
+mod completion;
 mod copy_command;
 mod delete;
 mod explain;
@@ -43,6 +44,11 @@ const UNDECIDED: u8 = 6;
 #[error("{0}")]
 struct Usage(String);
 
+/// The commands and flags of the program: what manual pages are made of.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program with the words of its command line.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -61,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::StandaloneVerify(args) => standalone::verify(args),
         Command::UntrustedSignatureDump { file } => standalone::dump(file),
         Command::GenerateSigstoreKey(args) => standalone::generate_sigstore_key(args),
+        Command::Completion { shell } => completion::run(*shell),
     };
     match outcome {
         Ok(code) => code,

@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::program::{Outcome, Program};
 
-const COMMANDS: [&str; 6] = ["", "copy", "inspect", "list-tags", "manifest-digest", "explain"];
+const COMMANDS: [&str; 10] =
+    ["", "copy", "inspect", "list-tags", "manifest-digest", "explain", "delete", "login", "logout", "completion"];
 
 #[test]
 fn every_help_fits_a_hundred_columns_and_has_two_examples() {
@@ -32,7 +33,7 @@ fn the_examples_in_the_help_are_words_that_the_program_takes() {
         let help = program.output(&[command, "--help"]);
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         for example in examples.lines().filter_map(|line| line.strip_prefix("  transship ")) {
-            let example = example.split_once(" | ").map_or(example, |(first, _)| first);
+            let example = example.split(['|', '>']).next().unwrap().trim_end();
             let words = example.split(' ').map(|word| word.trim_matches('\''));
             // Help instead of a run: everything before it has been read by then.
             let outcome = Outcome::of(program.command().args(words).arg("--no-such-flag"));

@@ -7,10 +7,14 @@
 mod copying;
 mod credentials;
 mod explaining;
+mod generated;
 mod help;
 mod inspecting;
 mod interrupted;
 mod logins;
+#[allow(dead_code, reason = "its `main` is for those who run it")]
+#[path = "../../examples/man.rs"]
+mod man;
 mod outcomes;
 mod platforms;
 mod policies;
