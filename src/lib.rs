@@ -34,6 +34,8 @@
 //! | verify a directory under the name of an image | [`source::DirSource::standing_for`] |
 //! | copy it | [`copy::image`], [`destination::open`], [`destination::open_with`] for a registry |
 //! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |
+//! | delete it | [`destination::delete`] |
+//! | log in to a registry, and out | [`source::check_login`], [`config::Config::store_login`], [`config::Config::remove_login`] |
 //! | speak to one registry | [`source::registry_client`], [`registry::RegistryClient`] |
 //! | test with recorded traffic | [`http::Recorder`], [`http::Replay`], [`http::TestClock`] |
 //!

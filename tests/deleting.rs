@@ -138,7 +138,9 @@ fn the_signatures_in_the_staging_store_go_with_the_image() {
         for (store, numbers) in [("read", &[1][..]), ("staging", &[1, 2, 4])] {
             let directory = clients.path(store).join(&directory);
             fs::create_dir_all(&directory).unwrap();
-            numbers.iter().for_each(|number| fs::write(directory.join(format!("signature-{number}")), b"s").unwrap());
+            for number in numbers {
+                fs::write(directory.join(format!("signature-{number}")), b"s").unwrap();
+            }
         }
         let yaml = format!("lookaside: {}\n  lookaside-staging: {}", url("read"), url("staging"));
         let yaml = if name == "ours" { yaml } else { yaml.replace("lookaside", "sigstore") };

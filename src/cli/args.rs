@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::completion::CompletedShell;
+use super::delete::DeleteArgs;
 use super::login_args::{LoginArgs, LogoutArgs};
 use super::signature_args::{
     GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
@@ -177,17 +179,6 @@ Exit codes:
         #[arg(value_name = "SHELL")]
         shell: CompletedShell,
     },
-}
-
-/// The shells whose words can be completed.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CompletedShell {
-    /// bash
-    Bash,
-    /// zsh
-    Zsh,
-    /// fish
-    Fish,
 }
 
 /// `copy`
@@ -422,16 +413,6 @@ pub(super) struct ListTagsArgs {
     /// Repository: docker://…
     #[arg(value_name = "REPOSITORY")]
     pub(super) repository: String,
-    #[command(flatten)]
-    pub(super) registry: RegistryArgs,
-}
-
-/// `delete`
-#[derive(Args, Debug)]
-pub(super) struct DeleteArgs {
-    /// Image to delete: docker://… or oci:…
-    #[arg(value_name = "IMAGE")]
-    pub(super) image: String,
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 }

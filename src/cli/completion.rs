@@ -2,10 +2,21 @@
 
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use clap_complete::Shell;
 
-use super::args::CompletedShell;
 use super::{Failure, definition, output};
+
+/// The shells whose words can be completed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CompletedShell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
 
 pub(super) fn run(shell: CompletedShell) -> Result<ExitCode, Failure> {
     let shell = match shell {

@@ -2,9 +2,21 @@
 
 use std::process::ExitCode;
 
-use super::args::{DeleteArgs, Global};
+use clap::Args;
+
+use super::args::{Global, RegistryArgs};
 use super::{Failure, settings};
 use crate::destination;
+
+/// `delete`
+#[derive(Args, Debug)]
+pub(super) struct DeleteArgs {
+    /// Image to delete: docker://… or oci:…
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
 
 /// Nothing is printed, as by skopeo: what is gone is gone.
 pub(super) fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode, Failure> {

@@ -15,32 +15,47 @@ use crate::source::{self, Options};
 
 pub(super) fn login(global: &Global, args: &LoginArgs) -> Result<ExitCode, Failure> {
     let key = AuthKey::for_login(&args.registry)?;
-    let config = config(global, &args.file, args.access())?;
+    let config = config(global, &args.file)?;
     if args.get_login {
         return get_login(&config, &key);
     }
     let options = settings::options(&config, global, args.access())?;
-    let mut known = None;
-    if args.username.is_none() {
-        let found = found(&config, &key)?;
-        if let Some(found) = &found {
-            print(&format!("Authenticating with existing credentials for {key}\n"))?;
-            match check(&config, &key, &found.credentials, &options) {
-                Ok(()) => return print(&format!("Existing credentials are valid. Already logged in to {key}\n")),
-                Err(error) if error.is_unauthorized() => {
-                    log::debug!("{}", error::one_line(&error));
-                    print("Existing credentials are invalid, please enter valid username and password\n")?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        known = found.map(|found| found.credentials.username().to_owned());
+    let known = if args.username.is_none() && args.password.is_none() { usable(&config, &key) } else { None };
+    if let Some(known) = &known
+        && is_accepted(&config, &key, known, &options)?
+    {
+        return print(&format!("Existing credentials are valid. Already logged in to {key}\n"));
     }
-    let credentials = given(args, known.as_deref())?;
+    let credentials = given(args, known.as_ref().map(Credentials::username))?;
     check(&config, &key, &credentials, &options)?;
     let origin = config.store_login(&key, &credentials)?;
-    log::debug!("the login to {key} is kept in {origin}");
+    if args.verbose {
+        print(&format!("Used:  {origin}\n"))?;
+    }
     print("Login Succeeded!\n")
+}
+
+/// The login there is. One that cannot be read is about to be replaced.
+fn usable(config: &Config, key: &AuthKey) -> Option<Credentials> {
+    let found = found(config, key).unwrap_or_else(|failure| {
+        log::warn!("{}", error::one_line(&*failure));
+        None
+    });
+    found.map(|found| found.credentials)
+}
+
+/// Whether the registry accepts the login there is; says so, as podman and skopeo do.
+fn is_accepted(config: &Config, key: &AuthKey, known: &Credentials, options: &Options) -> Result<bool, Failure> {
+    print(&format!("Authenticating with existing credentials for {key}\n"))?;
+    match check(config, key, known, options) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_unauthorized() => {
+            log::debug!("{}", error::one_line(&error));
+            print("Existing credentials are invalid, please enter valid username and password\n")?;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn get_login(config: &Config, key: &AuthKey) -> Result<ExitCode, Failure> {
@@ -50,7 +65,7 @@ fn get_login(config: &Config, key: &AuthKey) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn logout(global: &Global, args: &LogoutArgs) -> Result<ExitCode, Failure> {
-    let config = config(global, &args.file, args.file.access())?;
+    let config = config(global, &args.file)?;
     let Some(registry) = args.registry.as_deref().filter(|_| !args.all) else {
         config.remove_all_logins()?;
         return print("Removed login credentials for all registries\n");
@@ -58,25 +73,31 @@ pub(super) fn logout(global: &Global, args: &LogoutArgs) -> Result<ExitCode, Fai
     let key = AuthKey::of_argument(registry)?;
     match config.remove_login(&key) {
         Ok(_) => {
-            let code = print(&format!("Removed login credentials for {key}\n"))?;
-            if let Some(left) = found(&config, &key)? {
+            if let Some(left) = still_there(&config, &key) {
                 log::warn!("images of {key} are still asked for with the login for {} in {}", left.key, left.origin);
             }
-            Ok(code)
+            print(&format!("Removed login credentials for {key}\n"))
         }
-        Err(error @ logins::Error::NotLoggedIn(_)) => match found(&config, &key)? {
-            Some(found) => {
-                Err(format!("{error} by this auth file: the login in use is for {} in {}", found.key, found.origin)
-                    .into())
+        Err(error @ logins::Error::NotLoggedIn(_)) => Err(match still_there(&config, &key) {
+            Some(left) => {
+                format!("{error} by this auth file: the login in use is for {} in {}", left.key, left.origin).into()
             }
-            None => Err(error.into()),
-        },
+            None => error.into(),
+        }),
         Err(error) => Err(error.into()),
     }
 }
 
-fn config(global: &Global, file: &AuthFileArgs, access: super::args::Access) -> Result<Config, Failure> {
-    let mut config = settings::config(global, &access)?;
+/// The login that counts after a logout. Whoever has it and fails has nothing to do with the logout.
+fn still_there(config: &Config, key: &AuthKey) -> Option<FoundCredentials> {
+    found(config, key).unwrap_or_else(|failure| {
+        log::debug!("{}", error::one_line(&*failure));
+        None
+    })
+}
+
+fn config(global: &Global, file: &AuthFileArgs) -> Result<Config, Failure> {
+    let mut config = settings::config(global, &file.access())?;
     config.paths.docker_auth_file.clone_from(&file.compat_auth_file);
     Ok(config)
 }

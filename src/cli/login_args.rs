@@ -17,7 +17,7 @@ pub(super) struct LoginArgs {
     #[arg(long, short = 'u', value_name = "USER")]
     pub(super) username: Option<String>,
     /// Password, which is visible to other users of this machine here; asked for without
-    #[arg(long, short = 'p', value_name = "PASSWORD", value_parser = secret, requires = "username",
+    #[arg(long, short = 'p', value_name = "PASSWORD", value_parser = secret,
           conflicts_with = "password_stdin")]
     pub(super) password: Option<Secret<String>>,
     /// Read the password from standard input
@@ -26,6 +26,9 @@ pub(super) struct LoginArgs {
     /// Print the user name of the login there is; nothing is asked and nothing is changed
     #[arg(long, conflicts_with_all = ["username", "password", "password_stdin"])]
     pub(super) get_login: bool,
+    /// Say where the login is kept
+    #[arg(long, short = 'v')]
+    pub(super) verbose: bool,
     #[command(flatten)]
     pub(super) file: AuthFileArgs,
     /// Directory with CA and client certificates

@@ -125,6 +125,7 @@ fn exit_code(failure: &(dyn StdError + 'static)) -> ExitCode {
 
 /// What to do about it.
 fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
+    use crate::config::auth_file::WriteError;
     use crate::http::Error as Http;
     if let Some(error) = error::find::<policy::Error>(failure) {
         return of_policy(error);
@@ -150,6 +151,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     }
     if let Some(config::Error::NoPolicy { .. }) = error::find::<config::Error>(failure) {
         return Some("--policy names a policy.json; --insecure-policy allows every image without one");
+    }
+    if let Some(WriteError::Write { .. } | WriteError::NoDirectory(_)) = error::find::<WriteError>(failure) {
+        return Some("--authfile names another auth file");
     }
     match error::find::<Http>(failure)? {
         Http::Connect { .. } | Http::HostNotFound { .. } => {

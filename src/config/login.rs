@@ -139,12 +139,13 @@ impl Config {
         if file.for_docker && key.is_namespaced() {
             return Err(Error::DockerNamespace { key: key.clone() });
         }
-        let left_to = edit(&file.path, |content, draft| match left_to(content, &file, key) {
-            Some(helper) => Edit::Keep(Some(helper)),
-            None => {
-                draft.set(entry(&file, key), credentials);
-                Edit::Replace(None)
+        let left_to = edit(&file.path, |content, draft| {
+            let left_to = left_to(content, &file, key);
+            if left_to.is_some() {
+                return Edit::Keep(left_to);
             }
+            draft.set(entry(&file, key), credentials);
+            Edit::Replace(None)
         })?;
         let Some(Helper { name, server }) = left_to else { return Ok(Origin::AuthFile(file.path)) };
         whole_registry(key, &name)?;

@@ -132,7 +132,7 @@ fn wrong_words_are_told_before_anything_is_asked() {
     let program = Program::new();
     for (words, code) in [
         (&["login"][..], 2),
-        (&["login", "-p=x", "a.example"], 2),
+        (&["login", "-p=x", "a.example"], 1),
         (&["login", "--password-stdin", "a.example"], 2),
         (&["login", "--get-login", "-u=x", "a.example"], 2),
         (&["login", "--authfile=a", "--compat-auth-file=b", "a.example"], 2),
@@ -159,6 +159,31 @@ fn standard_input_is_the_password_without_its_line_ends() {
     assert_eq!(log_in(&program, &registry.authority(), "{\"a\":\r\n \"b\"}\n").code, 0);
     log_in(&program, &registry.authority(), "").assert_fails(1, &["empty"]);
     log_in(&program, &registry.authority(), &"x".repeat(70_000)).assert_fails(1, &["longer than"]);
+}
+
+#[test]
+fn a_login_that_cannot_be_read_can_be_replaced() {
+    let (registry, program) = (basic(), Program::new());
+    let authority = registry.authority();
+    program.write("auth.json", &format!(r#"{{"auths": {{"{authority}": {{"auth": "!"}}}}}}"#));
+    let outcome = program.run(&["login", HTTP, TO_FILE, &authority]);
+    outcome.assert_fails_after_warnings(1, &["no terminal"]);
+    assert!(outcome.stderr.contains("warning: ") && outcome.stderr.contains("log in again"), "{outcome:?}");
+    let words = ["login", HTTP, TO_FILE, "-v", "-u=alice", "--password-stdin", &authority];
+    assert_eq!(with_input(&program, &words, "c4n4ry").stdout, "Used:  auth.json\nLogin Succeeded!\n");
+    program.output(&["login", HTTP, TO_FILE, &authority]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error_with_advice() {
+    let (registry, program) = (basic(), Program::new());
+    program.write("file", "");
+    let words = ["login", HTTP, "--authfile=file/auth.json", "-u=alice", "--password-stdin", &registry.authority()];
+    with_input(&program, &words, "c4n4ry")
+        .assert_fails(1, &["cannot write auth file file/auth.json", "hint: --authfile"]);
+    program.write("auth.json", "not JSON");
+    log_in(&program, &registry.authority(), "c4n4ry").assert_fails(1, &["invalid auth file auth.json"]);
+    assert_eq!(file(&program), "not JSON");
 }
 
 #[test]
@@ -256,7 +281,11 @@ fn the_auth_file_has_skopeos_bytes() {
         let url = format!("http://{host}/x");
         let login = |key| vec!["login", HTTP, "-u", USER, "-p", PASSWORD, key];
         let mut steps: Vec<_> = [host, &org, &app, &url].map(login).into();
-        steps.extend([vec!["login", HTTP, host], vec!["login", "--get-login", &app], vec!["logout", &org]]);
+        steps.extend([
+            vec!["login", "--verbose", HTTP, host],
+            vec!["login", "--get-login", &app],
+            vec!["logout", &org],
+        ]);
         for start in [None, Some(before)] {
             for name in ["ours.json", "skopeos.json"] {
                 let path = clients.path(name);

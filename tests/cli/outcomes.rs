@@ -72,7 +72,7 @@ fn a_registry_that_wants_other_credentials_is_4_with_a_hint() {
     let image = format!("docker://{}", registry.reference("org/app:1"));
     for words in [&["inspect", HTTP, "-n"][..], &["inspect", HTTP, "-n", "--creds=alice:wrong"], &["list-tags", HTTP]] {
         let outcome = program.run(&[words, &[&image]].concat());
-        outcome.assert_fails(4, &["401", "hint: ", "podman login"]);
+        outcome.assert_fails(4, &["401", "hint: ", "transship login"]);
         assert!(!outcome.stderr.contains("wrong"), "{outcome:?}");
     }
     program.run(&["copy", FROM_HTTP, &image, "dir:d"]).assert_fails(4, &["hint: "]);
