@@ -8,6 +8,7 @@ use crate::program::{Outcome, Program};
 use crate::support::clients::Clients;
 use crate::support::command::{finish, run};
 use crate::support::docker_registry::{DockerRegistry, PASSWORD, USER};
+use crate::support::helpers::Helpers;
 use crate::support::peers::peer;
 use crate::support::registry::{Registry, RunningRegistry};
 use crate::support::reply::Reply;
@@ -319,6 +320,41 @@ fn assert_fail_alike(clients: &Clients, host: &str) {
             assert_eq!(fs::read(clients.path(name)).unwrap(), before, "{name} {words:?}");
         }
     }
+}
+
+/// The same words and the same JSON, in the same order; Go puts a line end behind it.
+#[test]
+fn a_credential_helper_is_told_what_skopeo_tells_it() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    let registry = DockerRegistry::htpasswd(&program);
+    let host = registry.host();
+    let log = clients.path("log");
+    let answer = format!(r#"{{"ServerURL": "", "Username": "{USER}", "Secret": "{PASSWORD}"}}"#);
+    let script =
+        format!("(printf '%s ' \"$@\"; cat; echo) >> '{}'; [ \"$1\" != get ] || echo '{answer}'", log.display());
+    let helpers = Helpers::new().with("keeps", &script);
+    let path = format!("{}:/usr/bin:/bin", helpers.path().display());
+    let content = format!("{{\n\t\"auths\": {{}},\n\t\"credHelpers\": {{\n\t\t\"{host}\": \"keeps\"\n\t}}\n}}");
+    let told = |command: fn(&Clients) -> std::process::Command| {
+        fs::write(clients.path("auth.json"), &content).unwrap();
+        for words in [
+            &["login", HTTP, TO_FILE, "-u", USER, "-p", PASSWORD, host][..],
+            &["login", HTTP, TO_FILE, host],
+            &["logout", TO_FILE, host],
+        ] {
+            run(command(&clients).args(words).env("PATH", &path));
+        }
+        assert_eq!(fs::read_to_string(clients.path("auth.json")).unwrap(), content);
+        let told = fs::read_to_string(&log).unwrap();
+        fs::remove_file(&log).unwrap();
+        told
+    };
+    let changes = |told: &str| -> Vec<String> {
+        told.lines().filter(|line| !line.is_empty() && !line.starts_with("get ")).map(str::to_owned).collect()
+    };
+    let (ours, skopeos) = (told(Clients::ours), told(Clients::skopeo));
+    assert_eq!(changes(&ours), changes(&skopeos), "{ours}\n{skopeos}");
+    assert_eq!(changes(&ours).len(), 2, "{ours}");
 }
 
 #[test]

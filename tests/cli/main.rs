@@ -32,6 +32,7 @@ mod support {
     pub mod closed_port;
     pub mod command;
     pub mod docker_registry;
+    pub mod helpers;
     pub mod image;
     pub mod listing;
     pub mod local;
