@@ -3,7 +3,7 @@
 //! The JSON of [containers-signature(5)](https://github.com/containers/image/blob/main/docs/containers-signature.5.md),
 //! which simple signing and cosign share.
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny};
+use serde::de::{DeserializeSeed, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -186,7 +186,8 @@ impl<'de> DeserializeSeed<'de> for Member {
         match self {
             Self::Creator => String::deserialize(deserializer).map(Value::Text),
             Self::Timestamp => Timestamp::deserialize(deserializer).map(|timestamp| Value::Number(timestamp.0)),
-            Self::Other => IgnoredAny::deserialize(deserializer).map(|_| Value::Ignored),
+            // Read, not skipped: what no other reader could read must not be signed either.
+            Self::Other => serde_json::Value::deserialize(deserializer).map(|_| Value::Ignored),
         }
     }
 }

@@ -85,6 +85,13 @@ fn whatever_could_be_read_in_two_ways_is_refused() {
         let json = payload(critical, optional);
         assert!(Payload::parse(json.as_bytes(), PayloadKind::SimpleSigning).is_err(), "{why}: {json}");
     }
+    let text = payload(CRITICAL, r#"{"other": "@"}"#);
+    let (before, after) = text.split_once('@').unwrap();
+    for other in [b"\xff\xff".as_slice(), b"\\ud800", b"\\x"] {
+        let json = [before.as_bytes(), other, after.as_bytes()].concat();
+        let outcome = Payload::parse(&json, PayloadKind::SimpleSigning);
+        assert!(outcome.is_err(), "an unknown member that is no text: {other:?}");
+    }
     let doubled = payload(CRITICAL, "{}").repeat(2);
     assert!(Payload::parse(doubled.as_bytes(), PayloadKind::SimpleSigning).is_err(), "two documents");
     let missing = format!(r#"{{"critical": {}}}"#, CRITICAL.replace("atomic container", "cosign container image"));
