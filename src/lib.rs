@@ -33,6 +33,7 @@
 //! | verify one signature by itself | [`signature::openpgp::Keyring`], [`signature::sigstore::verify`] |
 //! | verify a directory under the name of an image | [`source::DirSource::standing_for`] |
 //! | copy it | [`copy::image`], [`destination::open`], [`destination::open_with`] for a registry |
+//! | copy several into one archive | [`destination::DockerArchiveWriter`] |
 //! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |
 //! | delete it | [`destination::delete`] |
 //! | log in to a registry, and out | [`source::check_login`], [`config::Config::store_login`], [`config::Config::remove_login`] |
@@ -59,6 +60,7 @@
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+mod compression;
 pub mod config;
 pub mod copy;
 pub mod destination;
