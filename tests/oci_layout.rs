@@ -293,7 +293,7 @@ fn an_index_that_cannot_be_read_is_an_error_before_the_work_and_is_kept() {
     fs::write(place.path().join("index.json"), escaping.to_string()).unwrap();
     assert!(matches!(open(place.path(), ""), Err(source::Error::IndexDigest { .. })));
     fs::write(place.path().join("index.json"), r#"{"schemaVersion": 2, "manifests": null}"#).unwrap();
-    assert!(matches!(open(place.path(), ""), Err(source::Error::EmptyLayout { .. })));
+    assert!(matches!(open(place.path(), ""), Err(source::Error::NoImage { .. })));
 }
 
 #[test]

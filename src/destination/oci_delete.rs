@@ -39,10 +39,10 @@ struct Item {
 pub(super) fn delete(image: &OciReference) -> Result<Digest, DeleteError> {
     let layout = image.path();
     // What is not there is better told than that it cannot be locked.
-    choose(&read_index(layout)?, image)?;
+    choose(&read_index(layout)?, image, "oci")?;
     let _lock = staging::lock_directory(layout).map_err(DeleteError::Write)?;
     let mut index = read_index(layout)?;
-    let chosen = choose(&index, image)?;
+    let chosen = choose(&index, image, "oci")?;
     let digest: Digest = chosen
         .digest
         .parse()

@@ -1,17 +1,20 @@
-//! Docker documents made into OCI ones, for a place that takes only those.
+//! Docker documents made into OCI ones, for a place that takes only those, and the one Docker document that is made.
 //!
-//! The result has the bytes, and so the digest, that skopeo gives it.
+//! The results have the bytes, and so the digests, that skopeo gives them.
 
 use std::collections::BTreeMap;
 
-use super::document::{self, Config, Manifest};
+use super::document::{self, Config, DockerDescriptor, DockerManifest, Manifest};
 use super::{Descriptor, ImageManifest, Index, ManifestBytes, go_json};
 use crate::digest::Digest;
 use crate::media_type::MediaType;
 
+/// Docker's layers without compression.
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
 /// Docker's layer types and what OCI calls them.
 const LAYER_TYPES: [(&str, &str); 5] = [
-    ("application/vnd.docker.image.rootfs.diff.tar", "application/vnd.oci.image.layer.v1.tar"),
+    (DOCKER_LAYER, "application/vnd.oci.image.layer.v1.tar"),
     ("application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.oci.image.layer.v1.tar+gzip"),
     ("application/vnd.docker.image.rootfs.diff.tar.zstd", "application/vnd.oci.image.layer.v1.tar+zstd"),
     ("application/vnd.docker.image.rootfs.foreign.diff.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"),
@@ -111,6 +114,30 @@ pub fn list_to_oci(list: &ManifestBytes, converted: &BTreeMap<Digest, ManifestBy
     };
     let bytes = go_json::to_vec(&index).map_err(Error::Write)?;
     Ok(ManifestBytes::new(bytes, MediaType::OCI_INDEX))
+}
+
+/// The manifest of a Docker schema 2 image whose layers are not compressed: diff ids with their sizes, lowest first.
+pub(crate) fn docker_image<'a>(
+    config: &[u8],
+    layers: impl Iterator<Item = (&'a Digest, u64)>,
+) -> serde_json::Result<ManifestBytes> {
+    let config = DockerDescriptor {
+        media_type: MediaType::DOCKER_CONFIG.as_str(),
+        size: config.len() as u64,
+        digest: Digest::sha256(config).to_string(),
+    };
+    let layer = |(diff_id, size): (&Digest, u64)| DockerDescriptor {
+        media_type: DOCKER_LAYER,
+        size,
+        digest: diff_id.to_string(),
+    };
+    let document = DockerManifest {
+        schema_version: 2,
+        media_type: MediaType::DOCKER_MANIFEST.as_str(),
+        config,
+        layers: layers.map(layer).collect(),
+    };
+    Ok(ManifestBytes::new(go_json::to_vec(&document)?, MediaType::DOCKER_MANIFEST))
 }
 
 fn expect(manifest: &ManifestBytes, expected: MediaType) -> Result<(), Error> {

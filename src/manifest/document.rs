@@ -74,6 +74,24 @@ pub(crate) struct Manifest {
     pub(crate) layers: Vec<Descriptor>,
 }
 
+/// Docker's manifest, version 2 schema 2: the order of its fields is its own.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DockerManifest {
+    pub(crate) schema_version: u32,
+    pub(crate) media_type: &'static str,
+    pub(crate) config: DockerDescriptor,
+    pub(crate) layers: Vec<DockerDescriptor>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DockerDescriptor {
+    pub(crate) media_type: &'static str,
+    pub(crate) size: u64,
+    pub(crate) digest: String,
+}
+
 /// An image configuration: of a Docker one, only what an OCI one has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Config {

@@ -16,6 +16,30 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
     Ok(bytes)
 }
 
+/// Valid JSON as Go writes one that it did not read: compact and escaped, the rest as it is.
+pub(crate) fn compact(json: &str) -> String {
+    let mut compacted = String::with_capacity(json.len());
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for character in json.chars() {
+        match character {
+            ' ' | '\t' | '\n' | '\r' if !is_in_string => continue,
+            // Only in a string, and there as an escape.
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                compacted.push_str("\\u");
+                compacted.extend([12, 8, 4, 0].map(|shift| hex_digit(u32::from(character) >> shift)));
+            }
+            _ => compacted.push(character),
+        }
+        is_in_string ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    compacted
+}
+
+fn hex_digit(number: u32) -> char {
+    char::from_digit(number & 0xf, 16).unwrap_or_default()
+}
+
 struct GoFormatter;
 
 impl Formatter for GoFormatter {
@@ -143,6 +167,17 @@ mod tests {
         let expected =
             "\"\\u003ca\\u003e \\u0026 \\u2028\\u2029 é \u{7f} \\u0001\\u0008\\u000c \\\" \\\\ / \\n\\r\\t\"";
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn what_was_not_read_is_made_compact_and_keeps_its_words() {
+        for (json, expected) in [
+            ("{ \"b\" : [ 1.50 , null ],\n\t\"a\": {} }", "{\"b\":[1.50,null],\"a\":{}}"),
+            (r#""a \" b \\" "#, r#""a \" b \\""#),
+            (r#"[ "\u0041 <&>" , " " ]"#, r#"["\u0041 \u003c\u0026\u003e"," "]"#),
+        ] {
+            assert_eq!(compact(json), expected);
+        }
     }
 
     #[test]

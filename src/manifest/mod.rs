@@ -17,12 +17,15 @@ mod guess;
 mod image;
 mod index;
 mod platform;
+mod rootfs;
 
 pub(crate) use artifact::Artifact;
 pub use image::ImageManifest;
 pub use index::{Index, Instance, Preference};
 pub use oci_spec::image::Descriptor;
 pub use platform::{Platform, PlatformChoice};
+pub use rootfs::RootFsError;
+pub(crate) use rootfs::diff_ids;
 
 /// No manifest is larger: 4 MiB, the field's limit.
 pub const MAX_MANIFEST_SIZE: u64 = 4 * 1024 * 1024;

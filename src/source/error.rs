@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{SignaturePlace, dir};
+use super::{ArchiveError, SignaturePlace, dir};
 use crate::digest::{self, Digest, Mismatch};
 use crate::http::{self, TlsError};
 use crate::media_type::MediaType;
 use crate::reference::{ImageReference, Reference};
 use crate::safe_url::SafeUrl;
 use crate::signature::{FormatError, MAX_SIGNATURE_SIZE, MAX_SIGNATURES, MAX_SIGNATURES_SIZE};
-use crate::{config, error, manifest, registry};
+use crate::{config, error, manifest, reference, registry};
 
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -88,9 +88,6 @@ pub enum Error {
     /// A name to push to, without a tag or a digest to read.
     #[error("{0} has neither tag nor digest: it can be written, not read")]
     NothingToRead(ImageReference),
-    /// No images are read from this transport.
-    #[error("{image}: images cannot be read from {transport}: (they can from docker://, dir: and oci:)", image = .0, transport = .0.transport())]
-    Transport(ImageReference),
     /// A file or directory of a local image could not be read.
     #[error("{}: cannot read", path.display())]
     File {
@@ -145,36 +142,40 @@ pub enum Error {
         /// What is wrong with it.
         source: digest::ParseError,
     },
-    /// An OCI layout without any image.
-    #[error("{}: there is no image in this OCI layout", path.display())]
-    EmptyLayout {
-        /// The layout.
+    /// An OCI layout or an archive without any image.
+    #[error("{}: there is no image in it", path.display())]
+    NoImage {
+        /// The layout, or the archive.
         path: PathBuf,
     },
     /// No name was given, and it is not clear which image is meant.
-    #[error("{}: there are {count} images; choose one: {}", path.display(), choices(path, available))]
+    #[error("{}: there are {count} images; choose one: {}", path.display(), choices(transport, path, available))]
     SeveralImages {
-        /// The layout.
+        /// `oci`, or that of the archive.
+        transport: &'static str,
+        /// The layout, or the archive.
         path: PathBuf,
         /// How many images it has.
         count: usize,
         /// The names of those that have one.
         available: Vec<String>,
     },
-    /// No image of an OCI layout has this name.
-    #[error("{}: there is no image {name:?}; there is: {}", path.display(), choices(path, available))]
+    /// No image of an OCI layout or an archive has this name.
+    #[error("{}: there is no image {name:?}; there is: {}", path.display(), choices(transport, path, available))]
     NoSuchImage {
-        /// The layout.
+        /// `oci`, or that of the archive.
+        transport: &'static str,
+        /// The layout, or the archive.
         path: PathBuf,
         /// The name looked for.
         name: String,
         /// The names there are.
         available: Vec<String>,
     },
-    /// The index of an OCI layout is shorter.
+    /// An OCI layout or an archive has fewer images.
     #[error("{}: there is no image @{position}; there are {count}, counted from 0", path.display())]
     NoSuchPosition {
-        /// The layout.
+        /// The layout, or the archive.
         path: PathBuf,
         /// The position looked for.
         position: usize,
@@ -190,6 +191,42 @@ pub enum Error {
         name: String,
         /// What it is.
         media_type: String,
+    },
+    /// A tar file cannot be read, or something in it.
+    #[error("{}", path.display())]
+    Archive {
+        /// The tar file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ArchiveError,
+    },
+    /// What `docker save` says about an archive's images cannot be read. The source says where (line and column).
+    #[error("{}: not the list of the images of an archive", path.display())]
+    ArchiveManifest {
+        /// The archive, and `manifest.json` in it.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// An image of an archive has a tag that is none.
+    #[error("{}: the image @{position} has an unusable tag {tag:?}", path.display())]
+    ArchiveTag {
+        /// The archive.
+        path: PathBuf,
+        /// The image, counted from 0.
+        position: usize,
+        /// Its tag.
+        tag: String,
+        /// What is wrong with it.
+        source: reference::ParseError,
+    },
+    /// The configuration of an image in an archive does not fit its layers.
+    #[error("{}: the image's configuration cannot be used", path.display())]
+    ArchiveConfig {
+        /// The archive, and the configuration in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: manifest::RootFsError,
     },
     /// Some place that may have signatures of the image could not be read.
     #[error("reading the signatures of {of}")]
@@ -280,11 +317,12 @@ pub enum Error {
     },
 }
 
-fn choices(layout: &std::path::Path, names: &[String]) -> String {
+fn choices(transport: &str, path: &Path, names: &[String]) -> String {
+    let path = path.display();
     if names.is_empty() {
-        return format!("oci:{}:@0 for the first", layout.display());
+        return format!("{transport}:{path}:@0 for the first");
     }
-    names.iter().map(|name| format!("oci:{}:{name}", layout.display())).collect::<Vec<_>>().join(", ")
+    names.iter().map(|name| format!("{transport}:{path}:{name}")).collect::<Vec<_>>().join(", ")
 }
 
 /// One try at one pull source.
@@ -339,7 +377,8 @@ impl Error {
         error::find::<registry::Error>(self).is_some_and(registry::Error::is_not_found)
             || matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
             || matches!(self, Self::Other { not_found: true, .. })
-            || matches!(self, Self::NoSuchImage { .. } | Self::NoSuchPosition { .. } | Self::EmptyLayout { .. })
+            || matches!(self, Self::NoSuchImage { .. } | Self::NoSuchPosition { .. } | Self::NoImage { .. })
+            || matches!(self, Self::Archive { source: ArchiveError::NoFile { .. }, .. })
     }
 
     /// True when credentials are missing, wrong, or not enough.

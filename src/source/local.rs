@@ -44,25 +44,35 @@ pub(super) fn blob(
     digest: Digest,
     by: &ImageReference,
 ) -> Result<BlobReader, Error> {
-    let body = FileBody { file: open(path)?, by: by.clone(), read: 0 };
-    Ok(BlobReader::new(Box::new(body), digest, descriptor.size()))
+    Ok(checked(open(path)?, descriptor, digest, by))
 }
 
-struct FileBody {
-    file: File,
+/// Bytes on this machine as the body of a blob, checked against its descriptor.
+pub(super) fn checked(
+    bytes: impl Read + Send + 'static,
+    descriptor: &Descriptor,
+    digest: Digest,
+    by: &ImageReference,
+) -> BlobReader {
+    let body = LocalBody { bytes, by: by.clone(), read: 0 };
+    BlobReader::new(Box::new(body), digest, descriptor.size())
+}
+
+struct LocalBody<R> {
+    bytes: R,
     by: ImageReference,
     read: u64,
 }
 
-impl Read for FileBody {
+impl<R: Read> Read for LocalBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.bytes.read(buffer)?;
         self.read += count as u64;
         Ok(count)
     }
 }
 
-impl BlobBody for FileBody {
+impl<R: Read + Send> BlobBody for LocalBody<R> {
     fn served(&self) -> Vec<Served> {
         vec![Served { by: ServedBy::Image(self.by.clone()), bytes: self.read }]
     }

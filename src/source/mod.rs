@@ -12,12 +12,15 @@ use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::ImageReference;
 use crate::safe_url::SafeUrl;
 
+mod archive;
 mod attachments;
 pub mod dir;
+pub mod docker_archive;
 mod error;
 pub(crate) mod local;
 mod login;
 mod lookaside;
+pub mod oci_archive;
 pub mod oci_layout;
 mod open;
 mod referrers;
@@ -27,14 +30,17 @@ mod settings;
 mod signatures;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
+pub use archive::ArchiveError;
 pub use dir::DirSource;
+pub use docker_archive::DockerArchiveSource;
 pub use login::check_login;
+pub use oci_archive::OciArchiveSource;
 pub use oci_layout::OciLayoutSource;
 pub use open::{Network, Options, open, open_with, registry_client};
 pub(crate) use open::{delete_client, push_client};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
-/// One image, in a registry, a directory or a layout.
+/// One image, in a registry, a directory, a layout or an archive.
 ///
 /// Its top-level manifest is fixed when it is opened: every later call, from any thread, is about the same bytes.
 pub trait ImageSource: Send + Sync {

@@ -35,7 +35,7 @@ impl OciLayoutSource {
         let path = reference.path().to_owned();
         let index_path = path.join(INDEX_FILE);
         let index = parse_index(&index_path, &local::read(&index_path, MAX_INDEX_SIZE)?)?;
-        let descriptor = choose(&index, &reference)?;
+        let descriptor = choose(&index, &reference, "oci")?;
         let digest: Digest =
             descriptor.digest.parse().map_err(|source| Error::IndexDigest { path: index_path, source })?;
         let manifest = read_manifest(&path, &digest, &descriptor.media_type, Some(descriptor.size))?;
@@ -78,19 +78,34 @@ impl ImageSource for OciLayoutSource {
 
 /// The file of a blob or a manifest. A digest is letters, digits and a colon, so this never leaves the layout.
 pub(crate) fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
-    layout.join("blobs").join(digest.algorithm().as_str()).join(digest.encoded())
+    layout.join(blob_name(digest))
+}
+
+/// The name of a blob or a manifest in a layout.
+pub(crate) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.encoded())
 }
 
 pub(crate) fn parse_index(path: &Path, bytes: &[u8]) -> Result<Index, Error> {
     serde_json::from_slice(bytes).map_err(|source| Error::Index { path: path.to_owned(), source })
 }
 
-fn read_manifest(layout: &Path, digest: &Digest, stated: &str, size: Option<u64>) -> Result<ManifestBytes, Error> {
-    let path = blob_path(layout, digest);
-    let bytes = local::read(&path, MAX_MANIFEST_SIZE)?;
+/// A manifest that was read from `path`, checked against its digest, and its size where that is stated.
+pub(super) fn checked_manifest(
+    bytes: Vec<u8>,
+    path: PathBuf,
+    digest: &Digest,
+    stated: &str,
+    size: Option<u64>,
+) -> Result<ManifestBytes, Error> {
     let manifest = check_size(digest, bytes.len() as u64, size)
         .and_then(|()| ManifestBytes::verified(bytes, MediaType::from(stated), digest));
     manifest.map_err(|source| Error::Damaged { path, source })
+}
+
+fn read_manifest(layout: &Path, digest: &Digest, stated: &str, size: Option<u64>) -> Result<ManifestBytes, Error> {
+    let path = blob_path(layout, digest);
+    checked_manifest(local::read(&path, MAX_MANIFEST_SIZE)?, path, digest, stated, size)
 }
 
 fn check_size(digest: &Digest, found: u64, expected: Option<u64>) -> Result<(), Mismatch> {
@@ -102,15 +117,19 @@ fn check_size(digest: &Digest, found: u64, expected: Option<u64>) -> Result<(), 
     }
 }
 
-/// The image that is meant.
-pub(crate) fn choose<'a>(index: &'a Index, reference: &OciReference) -> Result<&'a document::Descriptor, Error> {
+/// The image that is meant, among those of the index of a layout or of an archive of one, as `transport` says.
+pub(crate) fn choose<'a>(
+    index: &'a Index,
+    reference: &OciReference,
+    transport: &'static str,
+) -> Result<&'a document::Descriptor, Error> {
     let path = || reference.path().to_owned();
     let available = || index.manifests.iter().filter_map(|entry| entry.name()).map(str::to_owned).collect();
     match (reference.image(), index.manifests.as_slice()) {
         (OciImage::Only, [only]) => Ok(only),
-        (OciImage::Only, []) => Err(Error::EmptyLayout { path: path() }),
+        (OciImage::Only, []) => Err(Error::NoImage { path: path() }),
         (OciImage::Only, entries) => {
-            Err(Error::SeveralImages { path: path(), count: entries.len(), available: available() })
+            Err(Error::SeveralImages { transport, path: path(), count: entries.len(), available: available() })
         }
         (OciImage::Index(position), entries) => entries.get(*position).ok_or_else(|| Error::NoSuchPosition {
             path: path(),
@@ -123,7 +142,7 @@ pub(crate) fn choose<'a>(index: &'a Index, reference: &OciReference) -> Result<&
             let other = named.peek().map(|entry| entry.media_type.clone());
             let no_image = || match other {
                 Some(media_type) => Error::NotAnImage { path: path(), name: name.to_owned(), media_type },
-                None => Error::NoSuchImage { path: path(), name: name.to_owned(), available: available() },
+                None => Error::NoSuchImage { transport, path: path(), name: name.to_owned(), available: available() },
             };
             named.find(|entry| is_manifest(&entry.media_type)).ok_or_else(no_image)
         }

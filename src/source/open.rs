@@ -80,8 +80,11 @@ pub fn open_with(
         }
         ImageReference::Dir(path) => Ok(Box::new(super::dir::DirSource::open(path.clone())?)),
         ImageReference::Oci(layout) => Ok(Box::new(super::oci_layout::OciLayoutSource::open(layout.clone())?)),
-        other @ (ImageReference::OciArchive(_) | ImageReference::DockerArchive(_)) => {
-            Err(Error::Transport(other.clone()))
+        ImageReference::OciArchive(archive) => {
+            Ok(Box::new(super::oci_archive::OciArchiveSource::open(archive.clone())?))
+        }
+        ImageReference::DockerArchive(archive) => {
+            Ok(Box::new(super::docker_archive::DockerArchiveSource::open(archive.clone())?))
         }
     }
 }
