@@ -8,14 +8,17 @@ use crate::config::{Config, LookasideError};
 use crate::digest::{self, Digest};
 use crate::manifest::{self, Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
-use crate::reference::{self, ImageReference};
+use crate::reference::{self, ImageReference, Reference};
 use crate::signature::UntrustedSignature;
 use crate::{registry as api, source};
 
+mod archive;
 mod attachments;
 mod delete;
 pub mod dir;
+pub mod docker_archive;
 mod lookaside;
+pub mod oci_archive;
 mod oci_delete;
 pub mod oci_layout;
 mod referrers;
@@ -24,6 +27,8 @@ mod staging;
 
 pub use delete::{DeleteError, delete};
 pub use dir::DirDestination;
+pub use docker_archive::{DockerArchiveDestination, DockerArchiveWriter};
+pub use oci_archive::OciArchiveDestination;
 pub use oci_layout::OciLayoutDestination;
 pub use registry::RegistryDestination;
 
@@ -48,6 +53,12 @@ pub trait ImageDestination: Send + Sync {
     /// Takes a blob in. `reader` fails unless the bytes are those of `descriptor`; then nothing remains of them.
     fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error>;
 
+    /// For a place that has layers without compression only: the way to put them there. [`put_blob`](Self::put_blob)
+    /// takes the config. Most places have none: layers keep their bytes.
+    fn uncompressed_layers(&self) -> Option<&dyn UncompressedLayers> {
+        None
+    }
+
     /// Takes a manifest in: that of an instance, or the top-level one for `None`.
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error>;
 
@@ -68,6 +79,17 @@ pub trait ImageDestination: Send + Sync {
     fn commit(&self) -> Result<(), Error>;
 }
 
+/// A place that has layers without compression. They are known by their diff ids; how large they are is seen when they
+/// have come.
+pub trait UncompressedLayers: Sync {
+    /// The size of a layer that is there already.
+    fn layer_size(&self, diff_id: &Digest) -> Option<u64>;
+
+    /// Takes a layer in, and returns its size. `reader` fails unless the bytes have this digest; then nothing remains of
+    /// them.
+    fn put_layer(&self, diff_id: &Digest, reader: &mut dyn Read) -> Result<u64, Error>;
+}
+
 /// So that `unwrap_err` of an opened place compiles in a test.
 impl fmt::Debug for dyn ImageDestination + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,9 +103,8 @@ pub fn open(reference: &ImageReference) -> Result<Box<dyn ImageDestination>, Err
         ImageReference::Dir(path) => Ok(Box::new(DirDestination::open(path)?)),
         ImageReference::Oci(layout) => Ok(Box::new(OciLayoutDestination::open(layout.clone())?)),
         ImageReference::Docker(_) => Err(Error::NoConfiguration(reference.clone())),
-        other @ (ImageReference::OciArchive(_) | ImageReference::DockerArchive(_)) => {
-            Err(Error::Transport(other.clone()))
-        }
+        ImageReference::OciArchive(archive) => Ok(Box::new(OciArchiveDestination::open(archive.clone())?)),
+        ImageReference::DockerArchive(archive) => Ok(Box::new(DockerArchiveDestination::open(archive.clone())?)),
     }
 }
 
@@ -109,9 +130,6 @@ pub enum Error {
     /// Of an embedder's own [`ImageDestination`]. Prints as its cause.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No images are written to this transport.
-    #[error("{image}: images cannot be written to {transport}: (they can to docker://, dir: and oci:)", image = .0, transport = .0.transport())]
-    Transport(ImageReference),
     /// A registry cannot be opened without the administrator's configuration.
     #[error("{0}: a registry is opened with a configuration (open_with)")]
     NoConfiguration(ImageReference),
@@ -142,8 +160,8 @@ pub enum Error {
         /// The digest of the image.
         found: Digest,
     },
-    /// A layout has no place for signatures.
-    #[error("{image}: an OCI layout cannot hold signatures")]
+    /// A layout has no place for signatures, nor has an archive.
+    #[error("{image}: {} cannot hold signatures", kind(image))]
     NoSignatures {
         /// The place.
         image: ImageReference,
@@ -208,17 +226,58 @@ pub enum Error {
         /// Which one.
         path: PathBuf,
     },
-    /// An image in a layout is read by its position, and written by its name.
+    /// An image in a layout or an archive is read by its position, and written by its name.
     #[error("{}: cannot write to a position (@N); give the image a name", path.display())]
     Position {
-        /// The layout.
+        /// The layout, or the archive.
         path: PathBuf,
     },
-    /// A layout has only OCI documents.
-    #[error("{}: an OCI layout cannot hold a manifest of type {media_type:?}; convert it to OCI", path.display())]
-    MediaType {
-        /// The layout.
+    /// What `docker save` writes is not added to.
+    #[error("{}: docker-archive: doesn't support modifying existing images; remove the file, or choose another", path.display())]
+    ExistingArchive {
+        /// The archive.
         path: PathBuf,
+    },
+    /// The path of an archive, or a tag in it, that cannot be written down.
+    #[error("the archive cannot be named")]
+    Reference(#[source] reference::ImageReferenceError),
+    /// A tag of an image in an archive that is none.
+    #[error("{0} cannot be a tag of an image in an archive, which has a name and a tag and no digest")]
+    ArchiveTag(Reference),
+    /// The configuration of an image does not fit its layers.
+    #[error("{image}: the image's configuration cannot be used")]
+    Config {
+        /// The place.
+        image: ImageReference,
+        /// What is wrong with it.
+        source: manifest::RootFsError,
+    },
+    /// A layer of an image that is not what the configuration says.
+    #[error("{image}: the layer {layer} is compressed, or not the one with the diff id {diff_id}")]
+    NotTheDiffId {
+        /// The place.
+        image: ImageReference,
+        /// The digest of the layer.
+        layer: Digest,
+        /// What the configuration calls it.
+        diff_id: Digest,
+    },
+    /// A manifest came before all of its blobs were there.
+    #[error("{image}: the blob {digest} is not there")]
+    NoBlob {
+        /// The place.
+        image: ImageReference,
+        /// Which one.
+        digest: Digest,
+    },
+    /// The manifest cannot be used.
+    #[error("writing the manifest")]
+    Manifest(#[from] manifest::Error),
+    /// A layout has only OCI documents, and what `docker save` writes has only Docker's.
+    #[error("{image}: {} cannot hold a manifest of type {media_type:?}", kind(image))]
+    MediaType {
+        /// The place.
+        image: ImageReference,
         /// What it was given.
         media_type: MediaType,
     },
@@ -263,6 +322,16 @@ impl Error {
     /// True when the same may succeed later.
     pub fn is_transient(&self) -> bool {
         crate::error::find::<api::Error>(self).is_some_and(api::Error::is_transient)
+    }
+}
+
+/// What a place is, for a message about what it cannot have.
+fn kind(image: &ImageReference) -> &'static str {
+    match image {
+        ImageReference::Docker(_) => "a registry",
+        ImageReference::Dir(_) => "a directory",
+        ImageReference::Oci(_) | ImageReference::OciArchive(_) => "an OCI layout",
+        ImageReference::DockerArchive(_) => "a docker-archive",
     }
 }
 

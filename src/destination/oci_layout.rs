@@ -19,8 +19,8 @@ use crate::source::local;
 use crate::source::oci_layout::{INDEX_FILE, MAX_INDEX_SIZE, blob_path, parse_index};
 
 /// The file that says that a directory is a layout.
-const LAYOUT_FILE: &str = "oci-layout";
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion": "1.0.0"}"#;
+pub(super) const LAYOUT_FILE: &str = "oci-layout";
+pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion": "1.0.0"}"#;
 
 /// A layout that takes an image beside those it has.
 ///
@@ -115,8 +115,8 @@ impl ImageDestination for OciLayoutDestination {
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
         super::check_instance(manifest, instance)?;
         if !self.accepts(manifest.media_type()) {
-            let media_type = manifest.media_type().clone();
-            return Err(Error::MediaType { path: self.path.clone(), media_type });
+            let (image, media_type) = (self.reference.clone(), manifest.media_type().clone());
+            return Err(Error::MediaType { image, media_type });
         }
         let digest = instance.unwrap_or(manifest.digest());
         self.staging.put(&self.place(digest)?, manifest.bytes())?;
@@ -163,7 +163,7 @@ fn read_index(layout: &Path) -> Result<Index, Error> {
     }
 }
 
-fn descriptor(manifest: &ManifestBytes, name: Option<&str>) -> document::Descriptor {
+pub(super) fn descriptor(manifest: &ManifestBytes, name: Option<&str>) -> document::Descriptor {
     let annotations = name.map(|name| (REF_NAME.to_owned(), name.to_owned()));
     document::Descriptor {
         media_type: manifest.media_type().to_string(),

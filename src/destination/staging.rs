@@ -44,8 +44,13 @@ impl Staging {
 
     /// Puts a file with these bytes at `path`, at once.
     pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        self.put_with(path, |file| file.write_all(bytes))
+    }
+
+    /// Puts a file at `path`, at once, when `write` has written it.
+    pub(super) fn put_with(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Error> {
         let mut file = self.file().map_err(write_error(path))?;
-        file.write_all(bytes).map_err(write_error(path))?;
+        write(file.as_file_mut()).map_err(write_error(path))?;
         publish(file, path)
     }
 
