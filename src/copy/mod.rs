@@ -110,6 +110,25 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A layer that must lose its compression on the way is damaged, or is not what the config says.
+    #[error("decompressing layer {digest}")]
+    Layer {
+        /// Which one.
+        digest: Digest,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The config does not say what the layers are without compression.
+    #[error("the config of image {manifest} cannot be used")]
+    DiffIds {
+        /// Which image.
+        manifest: Digest,
+        /// What is wrong with it.
+        source: manifest::RootFsError,
+    },
+    /// The new manifest could not be written down.
+    #[error("cannot write the manifest")]
+    Json(#[source] serde_json::Error),
     /// The image could not be written.
     #[error("writing the image")]
     Destination(#[from] destination::Error),
@@ -219,6 +238,7 @@ fn all_instances(
     policy: &Policy,
     options: &Options<'_>,
 ) -> Result<ManifestBytes, Error> {
+    check_index(allowed.manifest().media_type(), destination)?;
     let carried = Carried::read(allowed, destination, options)?;
     let index = Index::parse(allowed.manifest())?;
     let count = index.instances().len();
@@ -241,6 +261,18 @@ fn all_instances(
     Ok(written)
 }
 
+/// Before the first blob: whether the destination takes an index of this type, or what it is converted to.
+fn check_index(media_type: &MediaType, destination: &dyn ImageDestination) -> Result<(), Error> {
+    if destination.accepts(media_type) || is_converted(media_type, destination) {
+        return Ok(());
+    }
+    Err(Error::NotAccepted(media_type.clone()))
+}
+
+fn is_converted(media_type: &MediaType, destination: &dyn ImageDestination) -> bool {
+    *media_type == MediaType::DOCKER_LIST && destination.accepts(&MediaType::OCI_INDEX)
+}
+
 fn written_index(
     index: &ManifestBytes,
     destination: &dyn ImageDestination,
@@ -250,7 +282,7 @@ fn written_index(
     if destination.accepts(media_type) && converted.is_empty() {
         return Ok(index.clone());
     }
-    if *media_type == MediaType::DOCKER_LIST && destination.accepts(&MediaType::OCI_INDEX) {
+    if is_converted(media_type, destination) {
         return convert::list_to_oci(index, converted)
             .map_err(|source| Error::Convert { media_type: media_type.clone(), source });
     }
