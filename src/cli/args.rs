@@ -14,6 +14,7 @@ use super::signature_args::{
 use crate::Secret;
 use crate::copy::Instances;
 use crate::http::RetryPolicy;
+use crate::reference::Reference;
 
 const AFTER_HELP: &str = "Examples:
   transship copy docker://quay.io/podman/hello dir:hello
@@ -89,7 +90,7 @@ pub(super) struct Global {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// Copy an image to a registry, a directory or a layout
+    /// Copy an image to a registry, a directory, a layout or an archive
     #[command(after_help = "Examples:
   transship copy --all docker://busybox:1.36 oci:layout:busybox
   transship copy dir:hello docker://localhost:5000/hello --dest-tls-verify=false")]
@@ -184,10 +185,10 @@ Exit codes:
 /// `copy`
 #[derive(Args, Debug)]
 pub(super) struct CopyArgs {
-    /// Image to read: docker://…, dir:… or oci:…
+    /// Image to read: docker://…, dir:…, oci:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "SOURCE")]
     pub(super) source: String,
-    /// Place to write: docker://…, dir:… or oci:…
+    /// Place to write: docker://…, dir:…, oci:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: String,
     /// Copy all instances of an index, not only this machine's
@@ -196,6 +197,9 @@ pub(super) struct CopyArgs {
     /// Which instances of an index to copy
     #[arg(long, value_name = "WHICH", default_value = "system")]
     multi_arch: MultiArch,
+    /// One more tag for the image in a docker-archive:, such as quay.io/org/app:1
+    #[arg(long, value_name = "REFERENCE")]
+    pub(super) additional_tag: Vec<Reference>,
     /// Write the digest of the manifest that was written to this file
     #[arg(long, value_name = "FILE")]
     pub(super) digestfile: Option<PathBuf>,
@@ -388,7 +392,7 @@ impl RegistryArgs {
 /// `inspect`
 #[derive(Args, Debug)]
 pub(super) struct InspectArgs {
-    /// Image to describe: docker://…, dir:… or oci:…
+    /// Image to describe: docker://…, dir:…, oci:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "IMAGE")]
     pub(super) image: String,
     /// Print the manifest, or with --config the config, byte for byte

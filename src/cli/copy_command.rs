@@ -8,7 +8,7 @@ use super::args::{CopyArgs, Global};
 use super::signature_args::SigningArgs;
 use super::{Failure, progress, settings, standalone};
 use crate::config::Config;
-use crate::destination::ImageDestination;
+use crate::destination::{DockerArchiveDestination, ImageDestination};
 use crate::reference::ImageReference;
 use crate::signature::ImageSigner;
 use crate::source::Options;
@@ -60,6 +60,13 @@ fn open_destination(
     config: &Config,
     options: &Options,
 ) -> Result<Box<dyn ImageDestination>, Failure> {
+    if let ImageReference::DockerArchive(archive) = to {
+        let destination = DockerArchiveDestination::open(archive.clone())?;
+        return Ok(Box::new(destination.with_additional_tags(args.additional_tag.clone())?));
+    }
+    if !args.additional_tag.is_empty() {
+        return Err(format!("{to}: --additional-tag is for docker-archive: alone").into());
+    }
     if to.path().is_some() {
         return Ok(destination::open(to)?);
     }

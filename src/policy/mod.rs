@@ -285,6 +285,8 @@ fn undecided(judged: &JudgedRequirement) -> Option<SharedKeyError> {
 /// leads there. That path may have a `:`, which only a `dir:` can write down.
 pub fn resolved(image: &ImageReference) -> ImageReference {
     match image.path().and_then(crate::config::paths::real_path) {
+        // No path is looked at, so none can be in the way.
+        Some(_) if matches!(image, ImageReference::DockerArchive(_)) => image.clone(),
         Some(path) => image.clone().with_path(path.clone()).unwrap_or(ImageReference::Dir(path)),
         None => image.clone(),
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test panics")]
 #![allow(unreachable_pub, reason = "support is shared by several crates of tests")]
 
+mod archives;
 mod copying;
 mod credentials;
 mod explaining;
