@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{Global, RegistryArgs};
+use super::args::Global;
+use super::registry_args::RegistryArgs;
 use super::{Failure, settings};
 use crate::destination;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{Access, secret};
+use super::registry_args::{Access, secret};
 use crate::Secret;
 
 /// `login`

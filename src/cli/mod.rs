@@ -21,6 +21,7 @@ mod output;
 mod passphrase;
 mod password;
 mod progress;
+mod registry_args;
 mod settings;
 mod signature_args;
 mod standalone;

@@ -4,7 +4,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::time::Duration;
 
 use super::Failure;
-use super::args::{Access, Global};
+use super::args::Global;
+use super::registry_args::Access;
 use crate::Secret;
 use crate::config::credentials::Credentials;
 use crate::config::{Config, Paths};

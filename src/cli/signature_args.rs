@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::RegistryArgs;
+use super::registry_args::RegistryArgs;
 
 /// `verify`
 #[derive(Args, Debug)]

@@ -13,7 +13,6 @@ use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageManifest, MAX_CONFIG_SIZE, ManifestBytes, diff_ids};
 use crate::media_type::MediaType;
 use crate::reference::{ArchivedImage, DockerArchiveReference, ImageReference, Reference};
-use crate::signature::UntrustedSignature;
 
 mod layout;
 
@@ -162,11 +161,7 @@ impl ImageDestination for DockerArchiveDestination {
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
-        super::check_instance(manifest, instance)?;
-        if !self.accepts(manifest.media_type()) {
-            let (image, media_type) = (self.reference.clone(), manifest.media_type().clone());
-            return Err(Error::MediaType { image, media_type });
-        }
+        super::check_manifest(self, manifest, instance)?;
         let parsed = ImageManifest::parse(manifest)?;
         let config_digest = Digest::try_from(parsed.config().digest()).map_err(Error::Digest)?;
         let config = self.config(&config_digest)?;
@@ -182,14 +177,6 @@ impl ImageDestination for DockerArchiveDestination {
         let image = Image { config_digest, config, layers: diff_ids, tags: self.tags.clone() };
         self.image().replace(image);
         Ok(())
-    }
-
-    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
-        if signatures.is_empty() { Ok(()) } else { Err(Error::NoSignatures { image: self.reference.clone() }) }
-    }
-
-    fn put_signatures(&self, signatures: &[UntrustedSignature], _instance: Option<&Digest>) -> Result<(), Error> {
-        self.check_signatures(signatures)
     }
 
     fn commit(&self) -> Result<(), Error> {

@@ -66,14 +66,18 @@ pub trait ImageDestination: Send + Sync {
     /// early. None at all are always fine.
     ///
     /// # Errors
-    /// Why not, and what can be done.
-    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error>;
+    /// Why not, and what can be done. A place that says nothing about signatures keeps none.
+    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
+        without_signatures(self.reference(), signatures)
+    }
 
     /// Takes the signatures of a manifest in, after the manifest: that of an instance, or the top-level one for `None`.
     ///
     /// Where the place keeps signatures with the image, these are all that the image will have. Where it keeps them beside
     /// it, they replace those of the same manifest (a lookaside store), or are added to them (attachments in a registry).
-    fn put_signatures(&self, signatures: &[UntrustedSignature], instance: Option<&Digest>) -> Result<(), Error>;
+    fn put_signatures(&self, signatures: &[UntrustedSignature], _instance: Option<&Digest>) -> Result<(), Error> {
+        without_signatures(self.reference(), signatures)
+    }
 
     /// Makes the image visible.
     fn commit(&self) -> Result<(), Error>;
@@ -330,7 +334,8 @@ fn kind(image: &ImageReference) -> &'static str {
     match image {
         ImageReference::Docker(_) => "a registry",
         ImageReference::Dir(_) => "a directory",
-        ImageReference::Oci(_) | ImageReference::OciArchive(_) => "an OCI layout",
+        ImageReference::Oci(_) => "an OCI layout",
+        ImageReference::OciArchive(_) => "an oci-archive",
         ImageReference::DockerArchive(_) => "a docker-archive",
     }
 }
@@ -338,6 +343,24 @@ fn kind(image: &ImageReference) -> &'static str {
 /// A document that is made here, for the repository `name`.
 fn json_bytes(name: &reference::Name, document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     go_json::to_vec(document).map_err(|source| Error::Json { path: name.to_string().into(), source })
+}
+
+/// Signatures are never lost in silence.
+fn without_signatures(place: &ImageReference, signatures: &[UntrustedSignature]) -> Result<(), Error> {
+    if signatures.is_empty() { Ok(()) } else { Err(Error::NoSignatures { image: place.clone() }) }
+}
+
+/// What every place with one format of manifests asks of one before it takes it in.
+fn check_manifest(
+    place: &dyn ImageDestination,
+    manifest: &ManifestBytes,
+    instance: Option<&Digest>,
+) -> Result<(), Error> {
+    check_instance(manifest, instance)?;
+    if place.accepts(manifest.media_type()) {
+        return Ok(());
+    }
+    Err(Error::MediaType { image: place.reference().clone(), media_type: manifest.media_type().clone() })
 }
 
 /// An instance is stored under its digest, whatever the algorithm.

@@ -14,7 +14,6 @@ use crate::manifest::document::{self, Index};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
 use crate::reference::{ImageReference, OciImage, OciReference};
-use crate::signature::UntrustedSignature;
 use crate::source::oci_layout::{INDEX_FILE, blob_name};
 
 /// The modes of what is in the archive, those of skopeo's.
@@ -87,25 +86,13 @@ impl ImageDestination for OciArchiveDestination {
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
-        super::check_instance(manifest, instance)?;
-        if !self.accepts(manifest.media_type()) {
-            let (image, media_type) = (self.reference.clone(), manifest.media_type().clone());
-            return Err(Error::MediaType { image, media_type });
-        }
+        super::check_manifest(self, manifest, instance)?;
         let digest = instance.unwrap_or(manifest.digest());
         self.take_in(digest.clone(), &mut manifest.bytes())?;
         if instance.is_none() {
             self.state().top = Some(descriptor(manifest, self.name.as_deref()));
         }
         Ok(())
-    }
-
-    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
-        if signatures.is_empty() { Ok(()) } else { Err(Error::NoSignatures { image: self.reference.clone() }) }
-    }
-
-    fn put_signatures(&self, signatures: &[UntrustedSignature], _instance: Option<&Digest>) -> Result<(), Error> {
-        self.check_signatures(signatures)
     }
 
     fn commit(&self) -> Result<(), Error> {

@@ -14,7 +14,6 @@ use crate::manifest::document::{self, Index, REF_NAME};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
 use crate::reference::{ImageReference, OciImage, OciReference};
-use crate::signature::UntrustedSignature;
 use crate::source::local;
 use crate::source::oci_layout::{INDEX_FILE, MAX_INDEX_SIZE, blob_path, parse_index};
 
@@ -113,11 +112,7 @@ impl ImageDestination for OciLayoutDestination {
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
-        super::check_instance(manifest, instance)?;
-        if !self.accepts(manifest.media_type()) {
-            let (image, media_type) = (self.reference.clone(), manifest.media_type().clone());
-            return Err(Error::MediaType { image, media_type });
-        }
+        super::check_manifest(self, manifest, instance)?;
         let digest = instance.unwrap_or(manifest.digest());
         self.staging.put(&self.place(digest)?, manifest.bytes())?;
         self.state().blobs.insert(digest.clone());
@@ -125,14 +120,6 @@ impl ImageDestination for OciLayoutDestination {
             self.state().top = Some(descriptor(manifest, self.name.as_deref()));
         }
         Ok(())
-    }
-
-    fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
-        if signatures.is_empty() { Ok(()) } else { Err(Error::NoSignatures { image: self.reference.clone() }) }
-    }
-
-    fn put_signatures(&self, signatures: &[UntrustedSignature], _instance: Option<&Digest>) -> Result<(), Error> {
-        self.check_signatures(signatures)
     }
 
     fn commit(&self) -> Result<(), Error> {
