@@ -22,8 +22,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(once.contains(&verified.certificate), "a signer that was not given");
         assert_eq!(verified.content, SignedMessage::parse(message).expect("it was verified").content);
     }
-    // What was read does not depend on what was read before it, and a key that is there twice changes nothing.
+    // A key that is there twice is one, and changes nothing.
     keyring.add(keys);
-    assert_eq!(keyring.fingerprints(), [once.as_slice(), &once].concat());
+    assert_eq!(keyring.fingerprints(), once);
     assert_eq!(keyring.verify(message, SystemTime::UNIX_EPOCH + NOW).ok(), verified.ok());
 });
