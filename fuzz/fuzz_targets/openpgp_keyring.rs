@@ -1,5 +1,5 @@
-//! No bytes make the reader of OpenPGP keys panic, nor do any keys together with any message. The two are divided by the
-//! length in the first two bytes.
+//! No bytes make the reader of OpenPGP keys panic, nor do any keys together with any message. The two are divided by
+//! the length in the first two bytes.
 #![no_main]
 
 use std::time::{Duration, SystemTime};

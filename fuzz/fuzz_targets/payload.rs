@@ -1,5 +1,5 @@
-//! No bytes make the reader of payloads panic; what it reads can be written and read again, and is what any other reader of
-//! JSON reads. One that reads what nobody asks for may refuse a text for that: for half a character, say.
+//! No bytes make the reader of payloads panic; what it reads can be written and read again, and is what any other
+//! reader of JSON reads. One that reads what nobody asks for may refuse a text for that: for half a character, say.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Whatever a registry lists as referrers, reading it does not panic, and shows each of them, or no more than was wanted.
+//! Whatever a registry lists as referrers, reading it does not panic, and shows each of them, or no more than was
+//! wanted.
 #![no_main]
 
 mod answer;

@@ -1,5 +1,5 @@
-//! A file with a private key, whatever is in its PEM, its JSON or its box: reading it ends and does not panic, and a key
-//! that was read signs.
+//! A file with a private key, whatever is in its PEM, its JSON or its box: reading it ends and does not panic, and a
+//! key that was read signs.
 #![no_main]
 
 use std::sync::LazyLock;
