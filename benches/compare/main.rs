@@ -107,7 +107,7 @@ const WORKS: &[Work] = &[
     Work { name: "copy 100 layers of 75 KB", words: COPY, image: &MANY, way: Way::Near, runs: 20 },
     Work { name: "copy 4 layers, 1 GiB", words: COPY, image: &LARGE, way: Way::Near, runs: 5 },
     Work { name: "copy 3 small layers, signed", words: COPY_SIGNED, image: &SIGNED, way: Way::Near, runs: 20 },
-    Work { name: "verify the same, skopeo copies it", words: VERIFY, image: &SIGNED, way: Way::Near, runs: 20 },
+    Work { name: "verify 3 small layers, signed", words: VERIFY, image: &SIGNED, way: Way::Near, runs: 20 },
     Work { name: "inspect, far", words: INSPECT, image: &SMALL, way: Way::Far, runs: 10 },
     Work { name: "inspect without tags, far", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::Far, runs: 10 },
     Work { name: "inspect without tags, far, over TLS", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::FarOverTls, runs: 10 },
