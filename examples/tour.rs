@@ -123,7 +123,7 @@ struct Told(Mutex<Vec<String>>);
 
 impl Progress for Told {
     fn event(&self, event: &Event<'_>) {
-        let Event::Finished { digest, outcome: BlobOutcome::Copied { served }, .. } = event else { return };
+        let Event::Finished { digest, outcome: BlobOutcome::Copied { served, .. }, .. } = event else { return };
         for part in served {
             let line = format!("   {digest}: {} bytes from {}", part.bytes, part.by);
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);

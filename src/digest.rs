@@ -222,6 +222,38 @@ fn digest_of(algorithm: Algorithm, hash: &[u8]) -> Digest {
     Digest { algorithm, text: text.into() }
 }
 
+/// The first bytes of a blob, which are here from an earlier try. They are hashed, so that the rest completes the digest.
+#[derive(Debug, Clone)]
+pub struct HashedPrefix {
+    hasher: Hasher,
+    length: u64,
+}
+
+impl HashedPrefix {
+    /// Reads `bytes` to their end.
+    pub fn read(algorithm: Algorithm, bytes: &mut dyn Read) -> io::Result<Self> {
+        let mut prefix = Self { hasher: Hasher::new(algorithm), length: 0 };
+        let mut buffer = vec![0; PREFIX_BUFFER];
+        loop {
+            let count = match bytes.read(&mut buffer) {
+                Ok(0) => return Ok(prefix),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            prefix.hasher.update(buffer.get(..count).unwrap_or_default());
+            prefix.length += count as u64;
+        }
+    }
+
+    /// How many bytes there are.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+const PREFIX_BUFFER: usize = 256 * 1024;
+
 /// Why bytes are not what their descriptor says. Carried by the [`io::Error`] of a [`VerifyingReader`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -282,6 +314,12 @@ impl<R: Read> VerifyingReader<R> {
         Self { inner, hasher, expected, size, read: 0, outcome: None }
     }
 
+    /// Expects what follows `prefix` from `inner`, and checks both as one.
+    pub fn behind(prefix: HashedPrefix, inner: R, expected: Digest, size: u64) -> Self {
+        let HashedPrefix { hasher, length } = prefix;
+        Self { inner, hasher, expected, size, read: length, outcome: None }
+    }
+
     /// The reader below.
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -290,6 +328,11 @@ impl<R: Read> VerifyingReader<R> {
     /// The reader below, to change it; bytes taken from it here are missing in the hash.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.inner
+    }
+
+    /// The reader below, at the end of the checks.
+    pub fn into_inner(self) -> R {
+        self.inner
     }
 
     /// True once the end was reached and everything matched.

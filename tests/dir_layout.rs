@@ -37,6 +37,8 @@ fn image(layers: &[&str]) -> (TempDir, DirSource, std::path::PathBuf) {
 /// Gives some bytes, then fails.
 struct Broken<'a>(&'a [u8]);
 
+impl destination::BlobInput for Broken<'_> {}
+
 impl Read for Broken<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer)? {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -68,14 +68,15 @@ impl Lines {
         match outcome {
             BlobOutcome::AlreadyPresent => "already there".to_owned(),
             BlobOutcome::LeftElsewhere => "foreign layer, left where it is".to_owned(),
-            BlobOutcome::Copied { served } => {
+            BlobOutcome::Copied { served, resumed_at } => {
                 let bytes: u64 = served.iter().map(|part| part.bytes).sum();
+                let before = if *resumed_at > 0 { format!(", {resumed_at} were there") } else { String::new() };
                 let elsewhere = served.iter().filter(|part| part.by.to_string() != self.main);
                 let places: Vec<_> = elsewhere.map(|part| format!("{} bytes from {}", part.bytes, part.by)).collect();
                 if places.is_empty() {
-                    format!("{bytes} bytes")
+                    format!("{bytes} bytes{before}")
                 } else {
-                    format!("{bytes} bytes ({})", places.join(", "))
+                    format!("{bytes} bytes{before} ({})", places.join(", "))
                 }
             }
         }
@@ -92,7 +93,7 @@ impl Progress for Lines {
             }
             Event::Signatures { count, .. } => say(&signatures_line(*count)),
             Event::Committing => say(COMMITTING),
-            Event::Started { .. } | Event::Read { .. } => {}
+            Event::Started { .. } | Event::Resumed { .. } | Event::Read { .. } => {}
         }
     }
 }
@@ -132,6 +133,11 @@ impl Progress for Bars {
                 bar.set_message(title(*kind, digest));
                 self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert((*digest).clone(), bar);
             }
+            Event::Resumed { digest, offset } => self.with(digest, |bar| {
+                bar.set_position(*offset);
+                // What was there is not what comes in a second.
+                bar.reset_eta();
+            }),
             Event::Read { digest, bytes } => self.with(digest, |bar| bar.inc(*bytes)),
             Event::Restarted { digest } => self.with(digest, ProgressBar::reset),
             Event::Finished { digest, outcome, .. } => self.with(digest, |bar| {
@@ -162,9 +168,13 @@ impl Json {
         Self { read: Mutex::default() }
     }
 
+    fn read(&self) -> MutexGuard<'_, HashMap<Digest, (u64, u64)>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The bytes to tell of after `bytes` more, if it is time.
     fn count(&self, digest: &Digest, bytes: u64) -> Option<u64> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read();
         let (so_far, told) = read.entry(digest.clone()).or_default();
         *so_far += bytes;
         (*so_far - *told >= JSON_STEP).then(|| {
@@ -188,17 +198,21 @@ impl Progress for Json {
                 let kind = if *kind == BlobKind::Config { "config" } else { "layer" };
                 json!({"event": "started", "digest": digest.as_str(), "kind": kind, "size": size})
             }
+            Event::Resumed { digest, offset } => {
+                self.read().insert((*digest).clone(), (*offset, *offset));
+                json!({"event": "resumed", "digest": digest.as_str(), "offset": offset})
+            }
             Event::Read { digest, bytes } => match self.count(digest, *bytes) {
                 Some(offset) => json!({"event": "read", "digest": digest.as_str(), "offset": offset}),
                 None => return,
             },
             Event::Restarted { digest } => {
-                self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(*digest);
+                self.read().remove(*digest);
                 json!({"event": "restarted", "digest": digest.as_str()})
             }
             Event::Finished { digest, outcome, .. } => {
                 let (outcome, served) = match outcome {
-                    BlobOutcome::Copied { served: parts } => ("copied", served(parts)),
+                    BlobOutcome::Copied { served: parts, .. } => ("copied", served(parts)),
                     BlobOutcome::AlreadyPresent => ("already-present", Vec::new()),
                     BlobOutcome::LeftElsewhere => ("left-elsewhere", Vec::new()),
                 };

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{BlobKind, BlobOutcome, Error, Event, Options};
 use crate::compression::Decompressed;
-use crate::destination::{self, ImageDestination, UncompressedLayers};
-use crate::digest::{Digest, Hasher, Mismatch};
+use crate::destination::{self, BlobInput, ImageDestination, UncompressedLayers};
+use crate::digest::{Digest, HashedPrefix, Hasher, Mismatch};
 use crate::manifest::{Descriptor, MAX_CONFIG_SIZE};
 use crate::source::{self, BlobReader, ImageSource};
 
@@ -63,19 +63,24 @@ impl Job<'_> {
         }
     }
 
-    /// Bytes that turn out wrong are read once more while the source has another place to read them from.
+    /// Bytes that turn out wrong are read once more, from their beginning, while the source has another place to read them
+    /// from, or may not be the one to blame.
     fn transfer(&self, digest: &Digest) -> Result<BlobOutcome, Error> {
+        let mut may_resume = true;
         loop {
-            let inner = self.source.blob(self.item.descriptor)?;
-            let mut reader = WatchedReader { inner, job: self, digest, failure: None };
+            let mut reader = WatchedReader::new(self, digest, may_resume);
             let outcome = match self.item.uncompressed {
                 None => self.destination.put_blob(self.item.descriptor, &mut reader).map_err(Error::from),
                 Some(uncompressed) => uncompressed.put(&mut reader),
             };
             match (outcome, reader.failure) {
-                (Ok(()), _) => return Ok(BlobOutcome::Copied { served: reader.inner.served() }),
-                (Err(_), Some(_)) if reader.inner.is_worth_another_try() => {
+                (Ok(()), _) => {
+                    let served = reader.inner.map(|inner| inner.served()).unwrap_or_default();
+                    return Ok(BlobOutcome::Copied { served, resumed_at: reader.resumed_at });
+                }
+                (Err(_), Some(_)) if reader.inner.is_some_and(|inner| inner.is_worth_another_try()) => {
                     self.options.progress.event(&Event::Restarted { digest });
+                    may_resume = false;
                 }
                 (Err(_), Some(failure)) => return Err(read_error(digest, failure)),
                 (Err(error), None) => return Err(error),
@@ -141,34 +146,78 @@ impl<R: Read> Read for DiffIdReader<'_, R> {
     }
 }
 
-/// Counts bytes for the progress, ends early when the copy is stopped, and keeps a read error apart from whatever the
-/// destination makes of it.
+/// Opens the blob when its bytes are wanted, counts them for the progress, ends early when the copy is stopped, and keeps
+/// a read error apart from whatever the destination makes of it.
 struct WatchedReader<'a> {
-    inner: BlobReader,
+    inner: Option<BlobReader>,
     job: &'a Job<'a>,
     digest: &'a Digest,
+    may_resume: bool,
+    resumed_at: u64,
     failure: Option<io::Error>,
+}
+
+impl<'a> WatchedReader<'a> {
+    fn new(job: &'a Job<'a>, digest: &'a Digest, may_resume: bool) -> Self {
+        Self { inner: None, job, digest, may_resume, resumed_at: 0, failure: None }
+    }
+
+    fn check_stopped(&self) -> io::Result<()> {
+        let is_stopped = self.job.stopped.load(Ordering::Relaxed) || self.job.options.cancelled.load(Ordering::Relaxed);
+        if is_stopped { Err(io::Error::other(Stopped)) } else { Ok(()) }
+    }
+
+    fn read_watched(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check_stopped()?;
+        let inner = match &mut self.inner {
+            Some(inner) => inner,
+            None => self.inner.insert(self.job.source.blob(self.job.item.descriptor).map_err(io::Error::other)?),
+        };
+        let bytes = inner.read(buffer)?;
+        self.job.options.progress.event(&Event::Read { digest: self.digest, bytes: bytes as u64 });
+        Ok(bytes)
+    }
+
+    fn resume_behind(&mut self, prefix: HashedPrefix) -> io::Result<()> {
+        self.check_stopped()?;
+        let (descriptor, offset) = (self.job.item.descriptor, prefix.length());
+        let inner = if offset < descriptor.size() {
+            self.job.source.blob_from(descriptor, prefix).map_err(io::Error::other)?
+        } else {
+            // There is nothing left to ask anybody for.
+            BlobReader::resumed(prefix, Box::new(io::empty()), self.digest.clone(), descriptor.size())
+        };
+        self.inner = Some(inner);
+        self.resumed_at = offset;
+        self.job.options.progress.event(&Event::Resumed { digest: self.digest, offset });
+        Ok(())
+    }
+
+    fn keep<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
+        outcome.map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
+    }
 }
 
 impl Read for WatchedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let options = self.job.options;
-        let outcome = if self.job.stopped.load(Ordering::Relaxed) || options.cancelled.load(Ordering::Relaxed) {
-            Err(io::Error::other(Stopped))
-        } else {
-            self.inner.read(buffer)
-        };
-        match outcome {
-            Ok(bytes) => {
-                options.progress.event(&Event::Read { digest: self.digest, bytes: bytes as u64 });
-                Ok(bytes)
-            }
-            Err(error) => {
-                let kind = error.kind();
-                self.failure = Some(error);
-                Err(kind.into())
-            }
+        let outcome = self.read_watched(buffer);
+        self.keep(outcome)
+    }
+}
+
+impl BlobInput for WatchedReader<'_> {
+    fn resume(&mut self, known: &mut dyn Read) -> io::Result<bool> {
+        if !self.may_resume {
+            return Ok(false);
         }
+        // What cannot be read back is as good as not there.
+        let Ok(prefix) = HashedPrefix::read(self.digest.algorithm(), known) else { return Ok(false) };
+        let outcome = self.resume_behind(prefix);
+        self.keep(outcome).map(|()| true)
     }
 }
 

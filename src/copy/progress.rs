@@ -48,6 +48,14 @@ pub enum Event<'a> {
         /// Its size in bytes.
         size: u64,
     },
+    /// The first bytes of a blob are at the destination from an earlier copy that did not come to its end. They are not
+    /// read again, and [`Read`](Self::Read) is about those behind them.
+    Resumed {
+        /// Which one.
+        digest: &'a Digest,
+        /// How many bytes were there.
+        offset: u64,
+    },
     /// Bytes of a blob arrived.
     Read {
         /// Which one.
@@ -55,7 +63,8 @@ pub enum Event<'a> {
         /// How many more.
         bytes: u64,
     },
-    /// The bytes of a blob were wrong; it is read again from the beginning, elsewhere.
+    /// The bytes of a blob were wrong; it is read again from the beginning, elsewhere where a source delivered all of
+    /// them.
     Restarted {
         /// Which one.
         digest: &'a Digest,
@@ -96,6 +105,8 @@ pub enum BlobOutcome {
     Copied {
         /// Who delivered it.
         served: Vec<Served>,
+        /// How many bytes were at the destination before, from an earlier copy that did not come to its end.
+        resumed_at: u64,
     },
     /// It was at the destination already.
     AlreadyPresent,

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::staging::{self, Staging, write_error};
-use super::{Error, ImageDestination};
+use super::{BlobInput, Error, ImageDestination, partial};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::media_type::MediaType;
@@ -92,7 +91,10 @@ impl DirDestination {
         for entry in fs::read_dir(&self.path).map_err(write_error(&self.path))? {
             let entry = entry.map_err(write_error(&self.path))?;
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if !is_directory && !names.contains(&entry.file_name()) && !staging::is_staged(&entry.file_name()) {
+            let name = entry.file_name();
+            // The directory is locked: what is left of other images' blobs is nobody's.
+            let is_used = names.contains(&name) || (staging::is_staged(&name) && !partial::is_partial(&name));
+            if !is_directory && !is_used {
                 fs::remove_file(entry.path()).map_err(write_error(&entry.path()))?;
             }
         }
@@ -124,10 +126,10 @@ impl ImageDestination for DirDestination {
         Ok(is_whole)
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
         let name = blob_name(&digest);
-        self.staging.put_from(&self.path.join(&name), &digest, descriptor.size(), reader)?;
+        self.staging.put_blob(&self.path.join(&name), &digest, descriptor.size(), input)?;
         self.belongs(&name, &digest);
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{Spool, Spooled, Target};
-use super::{Error, ImageDestination, UncompressedLayers};
+use super::{BlobInput, Error, ImageDestination, UncompressedLayers};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageManifest, MAX_CONFIG_SIZE, ManifestBytes, diff_ids};
 use crate::media_type::MediaType;
@@ -151,9 +151,9 @@ impl ImageDestination for DockerArchiveDestination {
         Ok(self.layer_size(&digest).is_some())
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        self.put_layer(&digest, reader).map(drop)
+        self.put_layer(&digest, input).map(drop)
     }
 
     fn uncompressed_layers(&self) -> Option<&dyn UncompressedLayers> {

@@ -1,7 +1,7 @@
 //! Where an image is written.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::config::{Config, LookasideError};
@@ -21,6 +21,7 @@ mod lookaside;
 pub mod oci_archive;
 mod oci_delete;
 pub mod oci_layout;
+mod partial;
 mod referrers;
 pub mod registry;
 mod staging;
@@ -50,8 +51,9 @@ pub trait ImageDestination: Send + Sync {
     /// believed.
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error>;
 
-    /// Takes a blob in. `reader` fails unless the bytes are those of `descriptor`; then nothing remains of them.
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error>;
+    /// Takes a blob in. `input` fails unless the bytes are those of `descriptor`; then nothing remains of them that
+    /// anybody could take for the blob.
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error>;
 
     /// For a place that has layers without compression only: the way to put them there. [`put_blob`](Self::put_blob)
     /// takes the config. Most places have none: layers keep their bytes.
@@ -82,6 +84,22 @@ pub trait ImageDestination: Send + Sync {
     /// Makes the image visible.
     fn commit(&self) -> Result<(), Error>;
 }
+
+/// The bytes of a blob on their way to a place, checked: an error of kind `InvalidData` says that they are wrong.
+pub trait BlobInput: Read {
+    /// Told before the first read that the first bytes are at the place already, from an earlier try: all that `known`
+    /// gives. They are believed only as the digest of the whole is.
+    ///
+    /// True when reading goes on behind them. Otherwise it begins at the beginning, and the place forgets them.
+    fn resume(&mut self, _known: &mut dyn Read) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+impl BlobInput for &[u8] {}
+impl BlobInput for Box<dyn Read + '_> {}
+impl BlobInput for source::BlobReader {}
+impl<R: Read> BlobInput for digest::VerifyingReader<R> {}
 
 /// A place that has layers without compression. They are known by their diff ids; how large they are is seen when they
 /// have come.
@@ -205,7 +223,7 @@ pub enum Error {
         /// Which one.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The bytes of a blob did not come, or were not those of its descriptor. Nothing of them remains.
     #[error("cannot read blob {digest}")]
@@ -213,7 +231,7 @@ pub enum Error {
         /// Which one.
         digest: Digest,
         /// The reader's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// What is at the place already cannot be read.
     #[error("cannot add to what is there")]

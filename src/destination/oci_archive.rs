@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::archive::{Spool, Spooled, TarWriter, Target};
 use super::oci_layout::{LAYOUT, LAYOUT_FILE, descriptor};
-use super::{Error, ImageDestination};
+use super::{BlobInput, Error, ImageDestination};
 use crate::digest::Digest;
 use crate::manifest::document::{self, Index};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
@@ -81,8 +81,8 @@ impl ImageDestination for OciArchiveDestination {
         Ok(self.state().blobs.contains_key(&digest))
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
-        self.take_in(Digest::try_from(descriptor.digest()).map_err(Error::Digest)?, reader)
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
+        self.take_in(Digest::try_from(descriptor.digest()).map_err(Error::Digest)?, input)
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {

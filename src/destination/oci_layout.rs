@@ -3,12 +3,11 @@
 //! [`OciLayoutSource`](crate::source::OciLayoutSource).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::staging::{self, Staging};
-use super::{Error, ImageDestination};
+use super::{BlobInput, Error, ImageDestination};
 use crate::digest::Digest;
 use crate::manifest::document::{self, Index, REF_NAME};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
@@ -104,9 +103,9 @@ impl ImageDestination for OciLayoutDestination {
         Ok(is_whole)
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        self.staging.put_from(&self.place(&digest)?, &digest, descriptor.size(), reader)?;
+        self.staging.put_blob(&self.place(&digest)?, &digest, descriptor.size(), input)?;
         self.state().blobs.insert(digest);
         Ok(())
     }

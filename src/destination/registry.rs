@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Error, ImageDestination, attachments, lookaside, referrers};
+use super::{BlobInput, Error, ImageDestination, attachments, lookaside, referrers};
 use crate::config::{Config, RegistriesD};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ManifestBytes, document};
@@ -122,10 +122,10 @@ impl ImageDestination for RegistryDestination {
         Ok(is_there)
     }
 
-    fn put_blob(&self, descriptor: &Descriptor, reader: &mut dyn Read) -> Result<(), Error> {
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
         let mut upload = self.client.upload(&digest, descriptor.size()).map_err(failed)?;
-        push(&mut upload, &digest, descriptor.size(), reader).inspect_err(|_| upload.cancel())?;
+        push(&mut upload, &digest, descriptor.size(), input).inspect_err(|_| upload.cancel())?;
         self.state().blobs.insert(digest);
         Ok(())
     }

@@ -1,30 +1,35 @@
 //! Files that appear whole or not at all.
 //!
 //! A file is written under a `.transship-` name, flushed to the disk and then renamed. While it is written it is
-//! locked, so whoever finds one that is not locked knows that its writer is gone and removes it.
+//! locked, so whoever finds one that is not locked knows that its writer is gone and removes it. What is there of a large
+//! blob is kept for a while: see [`Partial`].
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::NamedTempFile;
 
-use super::Error;
+use super::partial::{self, Partial};
+use super::{BlobInput, Error};
 use crate::digest::{Digest, VerifyingReader};
 
-const PREFIX: &str = ".transship-";
+pub(super) const PREFIX: &str = ".transship-";
 
 const BUFFER_SIZE: usize = 256 * 1024;
 
 /// Files all may read, less what the umask takes, as skopeo makes them.
-const FILE_MODE: u32 = 0o644;
+pub(super) const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// A directory, on the file system of what is written, for files that are not whole yet.
 #[derive(Debug)]
 pub(super) struct Staging {
     directory: PathBuf,
+    /// A blob could not be written: there is no room for others that are not whole either.
+    has_failed: AtomicBool,
 }
 
 impl Staging {
@@ -34,12 +39,12 @@ impl Staging {
             let entry = entry.map_err(write_error(&directory))?;
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             // A pipe, a link or a directory of that name was not left by a writer, and opening it could take for ever.
-            if is_file && is_staged(&entry.file_name()) {
+            if is_file && is_staged(&entry.file_name()) && !partial::is_kept(&entry) {
                 // Another user's may not be ours to remove. That is no reason not to write.
                 sweep(&entry.path()).unwrap_or_else(|error| log::warn!("{}", crate::error::one_line(&error)));
             }
         }
-        Ok(Self { directory })
+        Ok(Self { directory, has_failed: AtomicBool::new(false) })
     }
 
     /// Puts a file with these bytes at `path`, at once.
@@ -54,21 +59,29 @@ impl Staging {
         publish(file, path)
     }
 
-    /// Puts a file with all that `reader` gives at `path`, once it has given all.
-    pub(super) fn put_from(&self, path: &Path, digest: &Digest, size: u64, reader: &mut dyn Read) -> Result<(), Error> {
-        let mut file = self.file().map_err(write_error(path))?;
-        let mut buffer = vec![0; buffer_size(size)];
-        loop {
-            let count = match reader.read(&mut buffer) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(Error::Read { digest: digest.clone(), source }),
-            };
-            if count == 0 {
-                return publish(file, path);
-            }
-            file.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error(path))?;
+    /// Puts a blob of `size` bytes at `path`, once `input` has given all of them. What comes of a large one serves the
+    /// next try.
+    pub(super) fn put_blob(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+        input: &mut dyn BlobInput,
+    ) -> Result<(), Error> {
+        let outcome = match Partial::open(&self.directory, digest, size) {
+            Some(partial) => partial.complete(path, digest, size, input, &self.has_failed),
+            None => self.put_from(path, digest, size, input),
+        };
+        if let Err(Error::Write { .. }) = outcome {
+            self.has_failed.store(true, Ordering::Relaxed);
         }
+        outcome
+    }
+
+    fn put_from(&self, path: &Path, digest: &Digest, size: u64, input: &mut dyn Read) -> Result<(), Error> {
+        let mut file = self.file().map_err(write_error(path))?;
+        fill(file.as_file_mut(), path, digest, size, input)?;
+        publish(file, path)
     }
 
     fn file(&self) -> io::Result<NamedTempFile> {
@@ -83,6 +96,26 @@ impl Staging {
                 return Ok(file);
             }
         }
+    }
+}
+
+/// Writes all that `input` gives into a file for `path`.
+pub(super) fn fill(
+    file: &mut File,
+    path: &Path,
+    digest: &Digest,
+    size: u64,
+    input: &mut dyn Read,
+) -> Result<(), Error> {
+    let mut buffer = vec![0; buffer_size(size)];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(Error::Read { digest: digest.clone(), source }),
+        };
+        file.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error(path))?;
     }
 }
 
@@ -111,11 +144,19 @@ fn sweep(path: &Path) -> Result<(), Error> {
         Err(TryLockError::WouldBlock) => Ok(()),
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(source)) => Err(write_error(path)(source)),
+        // Its writer has finished it since, or another has taken it up.
+        Ok(()) if !is_at(path, &file) => Ok(()),
         Ok(()) => match fs::remove_file(path) {
             Err(error) if !gone(&error) => Err(write_error(path)(error)),
             _ => Ok(()),
         },
     }
+}
+
+/// True when this open file is the one of that name, and no link leads there.
+pub(super) fn is_at(path: &Path, file: &File) -> bool {
+    let (Ok(named), Ok(open)) = (fs::symlink_metadata(path), file.metadata()) else { return false };
+    (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
 /// Makes a directory and those above it.
@@ -184,6 +225,21 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_was_given_its_final_name_is_not_at_its_old_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+        let file = File::create(&old).unwrap();
+        assert!(is_at(&old, &file));
+        fs::rename(&old, &new).unwrap();
+        assert!(!is_at(&old, &file));
+        symlink(&new, &old).unwrap();
+        assert!(!is_at(&old, &file));
+        fs::remove_file(&old).unwrap();
+        fs::write(&old, b"another writer's").unwrap();
+        assert!(!is_at(&old, &file) && is_at(&new, &file));
+    }
 
     #[test]
     fn only_files_that_a_writer_left_are_swept() {

@@ -34,13 +34,17 @@ impl BlobStream {
     pub(super) fn open(client: Arc<RegistryClient>, digest: Digest, size: u64, offset: u64) -> Result<Self, Error> {
         let body: Body = Box::new(io::empty());
         let mut stream = Self { client, digest, size, offset, body, resumed: None, skipped: 0 };
-        stream.connect()?;
+        match stream.connect(offset) {
+            // Who has none but the whole is asked for the whole.
+            Err(error) if offset > 0 && is_range_refused(&error) => stream.connect(0)?,
+            outcome => outcome?,
+        }
         Ok(stream)
     }
 
-    /// Points `body` at `offset`.
-    fn connect(&mut self) -> Result<(), Error> {
-        let response = self.client.blob_response(&self.digest, self.offset)?;
+    /// Points `body` at the present offset, by asking for the bytes from `start` on: that, or 0.
+    fn connect(&mut self, start: u64) -> Result<(), Error> {
+        let response = self.client.blob_response(&self.digest, start)?;
         if response.status == StatusCode::OK {
             self.body = response.body;
             return self.skip_forward();
@@ -86,7 +90,7 @@ impl BlobStream {
         }
         log::debug!("{}: cut after {} bytes, resuming", self.operation(), self.offset);
         self.resumed = Some((self.offset, now));
-        self.connect().map_err(|error| {
+        self.connect(self.offset).map_err(|error| {
             let cut = Error::Cut { operation: self.operation(), offset: self.offset, source: cause };
             Error::ResumeFailed { cut: Box::new(cut), source: Box::new(error) }
         })
@@ -100,6 +104,15 @@ impl BlobStream {
 /// A server that stalled once has had its time; somebody else may do better.
 fn is_stall(error: &crate::http::Error) -> bool {
     matches!(error, crate::http::Error::Timeout { .. })
+}
+
+/// The blob is there, and a part of it is not to be had.
+fn is_range_refused(error: &Error) -> bool {
+    match error {
+        Error::WrongRange { .. } => true,
+        Error::Response { source, .. } => source.status == StatusCode::RANGE_NOT_SATISFIABLE,
+        _ => false,
+    }
 }
 
 impl fmt::Debug for BlobStream {

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, SignaturePlace, local, signatures};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::{Algorithm, Digest, HashedPrefix};
 use crate::manifest::{Descriptor, MAX_MANIFEST_SIZE, ManifestBytes};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
@@ -76,6 +76,12 @@ impl ImageSource for DirSource {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
         let path = self.path.join(blob_name(&digest));
         local::blob(&path, descriptor, digest, &self.physical)
+    }
+
+    fn blob_from(&self, descriptor: &Descriptor, prefix: HashedPrefix) -> Result<BlobReader, Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let path = self.path.join(blob_name(&digest));
+        local::blob_from(&path, descriptor, digest, prefix, &self.physical)
     }
 
     fn signatures(&self, instance: Option<&Digest>, _demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {

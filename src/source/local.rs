@@ -1,11 +1,11 @@
 //! Files of local images, read with a bound.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::{BlobBody, BlobReader, Error, Served, ServedBy};
-use crate::digest::Digest;
+use crate::digest::{Digest, HashedPrefix};
 use crate::manifest::Descriptor;
 use crate::reference::ImageReference;
 
@@ -45,6 +45,21 @@ pub(super) fn blob(
     by: &ImageReference,
 ) -> Result<BlobReader, Error> {
     Ok(checked(open(path)?, descriptor, digest, by))
+}
+
+/// The same behind the bytes that are known.
+pub(super) fn blob_from(
+    path: &Path,
+    descriptor: &Descriptor,
+    digest: Digest,
+    prefix: HashedPrefix,
+    by: &ImageReference,
+) -> Result<BlobReader, Error> {
+    let mut bytes = open(path)?;
+    let position = SeekFrom::Start(prefix.length());
+    bytes.seek(position).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let body = LocalBody { bytes, by: by.clone(), read: 0 };
+    Ok(BlobReader::resumed(prefix, Box::new(body), digest, descriptor.size()))
 }
 
 /// Bytes on this machine as the body of a blob, checked against its descriptor.

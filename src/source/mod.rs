@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::digest::{Digest, Mismatch, VerifyingReader};
+use crate::digest::{Digest, HashedPrefix, Mismatch, VerifyingReader};
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::ImageReference;
 use crate::safe_url::SafeUrl;
@@ -56,6 +56,14 @@ pub trait ImageSource: Send + Sync {
     /// A layer or a config, as a stream that cannot end unverified.
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error>;
 
+    /// As [`blob`](Self::blob) for who has its first bytes: what is read is what follows `prefix`, and both are checked
+    /// together.
+    ///
+    /// This one reads the first bytes once more and throws them away. A source that can begin anywhere does.
+    fn blob_from(&self, descriptor: &Descriptor, prefix: HashedPrefix) -> Result<BlobReader, Error> {
+        self.blob(descriptor)?.behind(prefix)
+    }
+
     /// The signatures of an instance of an index, or of the top-level manifest for `None`: of exactly the bytes that
     /// [`manifest`](Self::manifest) returns, never of what a tag names by now. An empty list when there are none.
     ///
@@ -75,6 +83,10 @@ impl fmt::Debug for dyn ImageSource + '_ {
 /// The bytes of one blob, checked as they are read: `Ok(0)` comes only when size and digest match.
 pub struct BlobReader {
     body: VerifyingReader<Box<dyn BlobBody>>,
+    digest: Digest,
+    size: u64,
+    /// It began behind bytes that this source did not deliver.
+    is_resumed: bool,
     is_rejected: bool,
 }
 
@@ -86,6 +98,13 @@ pub trait BlobBody: Read + Send {
     /// Told when the bytes turned out to be wrong. True when asking for the blob again will read it elsewhere.
     fn reject(&mut self) -> bool {
         false
+    }
+}
+
+/// No bytes, of nobody.
+impl BlobBody for io::Empty {
+    fn served(&self) -> Vec<Served> {
+        Vec::new()
     }
 }
 
@@ -120,7 +139,29 @@ impl fmt::Display for ServedBy {
 impl BlobReader {
     /// Checks `body` against `digest` and `size` while it is read.
     pub fn new(body: Box<dyn BlobBody>, digest: Digest, size: u64) -> Self {
-        Self { body: VerifyingReader::new(body, digest, size), is_rejected: false }
+        let body = VerifyingReader::new(body, digest.clone(), size);
+        Self { body, digest, size, is_resumed: false, is_rejected: false }
+    }
+
+    /// The same where `body` begins behind `prefix`.
+    pub fn resumed(prefix: HashedPrefix, body: Box<dyn BlobBody>, digest: Digest, size: u64) -> Self {
+        let body = VerifyingReader::behind(prefix, body, digest.clone(), size);
+        Self { body, digest, size, is_resumed: true, is_rejected: false }
+    }
+
+    /// Takes `prefix` for the first bytes of a blob of which nothing was read yet, and reads them away.
+    fn behind(self, prefix: HashedPrefix) -> Result<Self, Error> {
+        let Self { body, digest, size, .. } = self;
+        let mut body = body.into_inner();
+        let length = prefix.length();
+        match io::copy(&mut body.by_ref().take(length), &mut io::sink()) {
+            Ok(count) if count == length => Ok(Self::resumed(prefix, body, digest, size)),
+            Ok(found) => {
+                let short = Mismatch::TooShort { expected: digest.clone(), size, found };
+                Err(Error::Body { digest, source: short.into() })
+            }
+            Err(source) => Err(Error::Body { digest, source }),
+        }
     }
 
     /// Who delivered what, so far.
@@ -128,8 +169,8 @@ impl BlobReader {
         self.body.get_ref().served()
     }
 
-    /// True when reading failed because the bytes were wrong, and the source has another place to read them from: then
-    /// [`ImageSource::blob`] is worth calling again.
+    /// True when reading failed because the bytes were wrong, and the source has another place to read them from, or was
+    /// not the one that delivered all of them: then [`ImageSource::blob`] is worth calling again.
     pub fn is_worth_another_try(&self) -> bool {
         self.is_rejected
     }
@@ -145,7 +186,8 @@ impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.body.read(buffer).inspect_err(|error| {
             if !self.is_rejected && crate::error::find::<Mismatch>(error).is_some() {
-                self.is_rejected = self.body.get_mut().reject();
+                // What was here before may have been wrong, so nobody is to blame.
+                self.is_rejected = self.is_resumed || self.body.get_mut().reject();
             }
         })
     }

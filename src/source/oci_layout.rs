@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, local};
-use crate::digest::{Digest, Mismatch};
+use crate::digest::{Digest, HashedPrefix, Mismatch};
 use crate::manifest::document::{self, Index};
 use crate::manifest::{Descriptor, MAX_MANIFEST_SIZE, ManifestBytes};
 use crate::media_type::MediaType;
@@ -41,6 +41,17 @@ impl OciLayoutSource {
         let manifest = read_manifest(&path, &digest, &descriptor.media_type, Some(descriptor.size))?;
         Ok(Self { reference: ImageReference::Oci(reference), path, manifest: Arc::new(manifest) })
     }
+
+    fn blob_file(&self, descriptor: &Descriptor) -> Result<(Digest, PathBuf), Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let path = blob_path(&self.path, &digest);
+        match descriptor.urls() {
+            Some(urls) if !urls.is_empty() && !path.exists() => {
+                Err(Error::ForeignLayer { digest, urls: urls.clone(), path })
+            }
+            _ => Ok((digest, path)),
+        }
+    }
 }
 
 impl ImageSource for OciLayoutSource {
@@ -60,14 +71,13 @@ impl ImageSource for OciLayoutSource {
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
-        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        let path = blob_path(&self.path, &digest);
-        match descriptor.urls() {
-            Some(urls) if !urls.is_empty() && !path.exists() => {
-                Err(Error::ForeignLayer { digest, urls: urls.clone(), path })
-            }
-            _ => local::blob(&path, descriptor, digest, &self.reference),
-        }
+        let (digest, path) = self.blob_file(descriptor)?;
+        local::blob(&path, descriptor, digest, &self.reference)
+    }
+
+    fn blob_from(&self, descriptor: &Descriptor, prefix: HashedPrefix) -> Result<BlobReader, Error> {
+        let (digest, path) = self.blob_file(descriptor)?;
+        local::blob_from(&path, descriptor, digest, prefix, &self.reference)
     }
 
     /// Nobody has said where a layout keeps signatures.

@@ -14,7 +14,7 @@ use super::{
     BlobBody, BlobReader, Error, FailedAttempt, FoundSignature, ImageSource, Served, ServedBy, SignatureDemand,
 };
 use crate::config::PullSource;
-use crate::digest::{Algorithm, Digest, Mismatch};
+use crate::digest::{Algorithm, Digest, HashedPrefix, Mismatch};
 use crate::http::Body;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
@@ -76,9 +76,19 @@ impl ImageSource for RegistrySource {
         let body = self.external_body(descriptor, &digest);
         let body = match body {
             Some(body) => body,
-            None => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size)?),
+            None => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, 0)?),
         };
         Ok(BlobReader::new(body, digest, size))
+    }
+
+    fn blob_from(&self, descriptor: &Descriptor, prefix: HashedPrefix) -> Result<BlobReader, Error> {
+        if descriptor.urls().as_ref().is_some_and(|urls| !urls.is_empty()) {
+            return self.blob(descriptor)?.behind(prefix);
+        }
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let size = descriptor.size();
+        let body = FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, prefix.length())?;
+        Ok(BlobReader::resumed(prefix, Box::new(body), digest, size))
     }
 
     fn signatures(&self, instance: Option<&Digest>, demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {
@@ -219,6 +229,8 @@ struct FailoverBody {
     places: Arc<Places>,
     digest: Digest,
     size: u64,
+    /// Where the first place begins.
+    start: u64,
     /// Places not asked yet.
     remaining: Vec<usize>,
     /// The place that delivers, with its stream.
@@ -229,20 +241,20 @@ struct FailoverBody {
 }
 
 impl FailoverBody {
-    fn open(places: Arc<Places>, digest: Digest, size: u64) -> Result<Self, Error> {
+    fn open(places: Arc<Places>, digest: Digest, size: u64, start: u64) -> Result<Self, Error> {
         let trusted =
             |index: &usize| places.all.get(*index).is_some_and(|place| !place.is_distrusted.load(Ordering::Relaxed));
         let mut remaining: Vec<usize> = places.order().filter(trusted).collect();
         // Taken from the end.
         remaining.reverse();
         let (current, served, failures) = (None, Vec::new(), Vec::new());
-        let mut body = Self { places, digest, size, remaining, current, served, failures };
+        let mut body = Self { places, digest, size, start, remaining, current, served, failures };
         body.connect_next()?;
         Ok(body)
     }
 
     fn offset(&self) -> u64 {
-        self.served.iter().map(|(_, bytes)| bytes).sum()
+        self.served.iter().map(|(_, bytes)| bytes).sum::<u64>().saturating_add(self.start)
     }
 
     /// Opens the blob at the next place, at the byte where the last one broke off.

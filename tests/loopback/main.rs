@@ -14,6 +14,7 @@ mod many_cuts;
 mod proxies;
 mod pushed_signatures;
 mod pushing;
+mod resuming;
 mod stalls;
 mod tls;
 mod uploads;

@@ -47,7 +47,7 @@ impl Progress for Told {
     fn event(&self, event: &Event<'_>) {
         let mut told = self.0.lock().unwrap();
         match event {
-            Event::Finished { kind: BlobKind::Layer, outcome: BlobOutcome::Copied { served }, .. } => {
+            Event::Finished { kind: BlobKind::Layer, outcome: BlobOutcome::Copied { served, .. }, .. } => {
                 told.0 = served.iter().map(|part| (part.by.to_string(), part.bytes)).collect();
             }
             Event::Restarted { .. } => told.1 += 1,
