@@ -1,23 +1,37 @@
 //! Compressed streams, told by their first bytes as every reader of images tells them: media types do not say it of all.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::num::NonZeroUsize;
 
-use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use flate2::bufread::{GzEncoder, MultiGzDecoder};
+use zstd::stream::raw::CParameter;
+use zstd::stream::read::{Decoder as ZstdDecoder, Encoder as ZstdEncoder};
 
 const BUFFER_SIZE: usize = 64 * 1024;
 
 /// As many bytes as tell every form.
 const MAGIC_SIZE: u64 = 6;
 
+/// A zstd stream that wants a larger window than this many bits (128 MiB, what zstd itself takes) is refused: it is what
+/// bounds the memory.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// A zstd stream is made in pieces of this size, one for each thread, whatever the machine: equal layers become equal
+/// blobs everywhere.
+const ZSTD_PIECE_SIZE: u32 = 2 * 1024 * 1024;
+
 /// How a stream is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// gzip, RFC 1952.
     Gzip,
+    /// zstd, RFC 8878; zstd:chunked is one too.
     Zstd,
+    /// bzip2, which is recognised and not read.
     Bzip2,
+    /// xz, which is recognised and not read.
     Xz,
 }
 
@@ -60,25 +74,35 @@ pub(crate) struct Decompressed<R: Read> {
 }
 
 /// What was read to tell the form, then the rest.
-type Input<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
+type Input<R> = BufReader<Beginning<R>>;
+type Beginning<R> = Chain<Cursor<Vec<u8>>, R>;
 
-enum Form<R: BufRead> {
+enum Form<R: io::BufRead> {
     Plain(R),
     Gzip(Box<MultiGzDecoder<R>>),
-    Zstd(Box<Zstd<R>>),
+    Zstd(Box<ZstdDecoder<'static, R>>),
+}
+
+/// Tells how a stream is compressed, and gives it back from its beginning.
+pub(crate) fn tell<R: Read>(mut stream: R) -> io::Result<(Option<Compression>, Beginning<R>)> {
+    let mut beginning = Vec::new();
+    stream.by_ref().take(MAGIC_SIZE).read_to_end(&mut beginning)?;
+    Ok((Compression::of(&beginning), Cursor::new(beginning).chain(stream)))
 }
 
 impl<R: Read> Decompressed<R> {
     /// Reads the first bytes of the stream.
-    pub(crate) fn new(mut stream: R) -> io::Result<Self> {
-        let mut beginning = Vec::new();
-        stream.by_ref().take(MAGIC_SIZE).read_to_end(&mut beginning)?;
-        let compression = Compression::of(&beginning);
-        let input = BufReader::with_capacity(BUFFER_SIZE, Cursor::new(beginning).chain(stream));
+    pub(crate) fn new(stream: R) -> io::Result<Self> {
+        let (compression, stream) = tell(stream)?;
+        let input = BufReader::with_capacity(BUFFER_SIZE, stream);
         let form = match compression {
             None => Form::Plain(input),
             Some(Compression::Gzip) => Form::Gzip(Box::new(MultiGzDecoder::new(input))),
-            Some(Compression::Zstd) => Form::Zstd(Box::new(Zstd::new(input))),
+            Some(Compression::Zstd) => {
+                let mut decoder = ZstdDecoder::with_buffer(input)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Form::Zstd(Box::new(decoder))
+            }
             Some(other @ (Compression::Bzip2 | Compression::Xz)) => {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, Unsupported(other)));
             }
@@ -108,51 +132,81 @@ impl<R: Read> fmt::Debug for Decompressed<R> {
     }
 }
 
-/// The frames of a zstd stream, one after the other. A window has a limit, so the memory has one.
-struct Zstd<R> {
-    input: R,
-    decoder: FrameDecoder,
-    is_in_frame: bool,
+/// A form that layers can be given, and how hard to try.
+///
+/// ```
+/// use transship::compression::{Compression, Compressor};
+///
+/// assert_eq!(Compressor::new(Compression::Zstd, Some(19))?.compression(), Compression::Zstd);
+/// assert!(Compressor::new(Compression::Gzip, Some(19)).is_err());
+/// # Ok::<(), transship::compression::CompressorError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compressor {
+    form: Made,
+    level: Option<u8>,
 }
 
-impl<R: BufRead> Zstd<R> {
-    fn new(input: R) -> Self {
-        Self { input, decoder: FrameDecoder::new(), is_in_frame: false }
-    }
-
-    /// Begins the next frame; false at the end of the stream. Frames that say nothing to a decompressor are skipped:
-    /// zstd:chunked has its table of contents in one.
-    fn begin_frame(&mut self) -> io::Result<bool> {
-        while !self.input.fill_buf()?.is_empty() {
-            match self.decoder.reset(&mut self.input) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                    skip(&mut self.input, length.into())?;
-                }
-                Err(error) => return Err(invalid(error)),
-            }
-        }
-        Ok(false)
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Gzip,
+    Zstd,
 }
 
-impl<R: BufRead> Read for Zstd<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
+/// What is not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompressorError {
+    /// Layers are made with gzip or zstd.
+    #[error("layers are compressed with gzip or zstd, not with {0}")]
+    NotMade(Compression),
+    /// A level beyond those of the form.
+    #[error("{compression} has the levels {} to {}, not {level}", levels.0, levels.1)]
+    Level {
+        /// The form.
+        compression: Compression,
+        /// The first and the last of its levels.
+        levels: (u8, u8),
+        /// What was asked for.
+        level: u8,
+    },
+}
+
+impl Compressor {
+    /// gzip has the levels 0 to 9, zstd 1 to 22; without one it is 6, or 3, which are the usual ones.
+    pub fn new(compression: Compression, level: Option<u8>) -> Result<Self, CompressorError> {
+        let (form, levels) = match compression {
+            Compression::Gzip => (Made::Gzip, (0, 9)),
+            Compression::Zstd => (Made::Zstd, (1, 22)),
+            other => return Err(CompressorError::NotMade(other)),
+        };
+        if let Some(level) = level.filter(|level| !(levels.0..=levels.1).contains(level)) {
+            return Err(CompressorError::Level { compression, levels, level });
         }
-        loop {
-            if self.decoder.can_collect() > 0 {
-                return self.decoder.read(buffer);
-            }
-            if self.is_in_frame && !self.decoder.is_finished() {
-                let one = BlockDecodingStrategy::UptoBlocks(1);
-                self.decoder.decode_blocks(&mut self.input, one).map_err(invalid)?;
-                continue;
-            }
-            self.is_in_frame = self.begin_frame()?;
-            if !self.is_in_frame {
-                return Ok(0);
+        Ok(Self { form, level })
+    }
+
+    /// The form.
+    pub fn compression(self) -> Compression {
+        match self.form {
+            Made::Gzip => Compression::Gzip,
+            Made::Zstd => Compression::Zstd,
+        }
+    }
+
+    /// The stream, compressed as it is read, by as many threads as there are to spare. Equal streams have equal results
+    /// with any number of them.
+    pub(crate) fn compress<'a, R: Read + 'a>(self, stream: R, threads: NonZeroUsize) -> io::Result<Box<dyn Read + 'a>> {
+        let input = BufReader::with_capacity(BUFFER_SIZE, stream);
+        let level = |usual: u8| self.level.unwrap_or(usual);
+        match self.form {
+            Made::Gzip => Ok(Box::new(GzEncoder::new(input, flate2::Compression::new(level(6).into())))),
+            Made::Zstd => {
+                let mut encoder = ZstdEncoder::with_buffer(input, level(3).into())?;
+                encoder
+                    .set_parameter(CParameter::NbWorkers(u32::try_from(threads.get()).unwrap_or(u32::MAX).min(16)))?;
+                encoder.set_parameter(CParameter::JobSize(ZSTD_PIECE_SIZE))?;
+                Ok(Box::new(encoder))
             }
         }
     }
@@ -164,18 +218,12 @@ pub(crate) fn skip(reader: &mut impl Read, count: u64) -> io::Result<()> {
     if skipped == count { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-fn invalid(error: FrameDecoderError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
-    use flate2::write::GzEncoder;
-    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-
     use super::*;
+    use flate2::write::GzEncoder;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -184,7 +232,7 @@ mod tests {
     }
 
     fn zstd(bytes: &[u8]) -> Vec<u8> {
-        compress_to_vec(bytes, CompressionLevel::Fastest)
+        zstd::encode_all(bytes, 1).unwrap()
     }
 
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -232,5 +280,43 @@ mod tests {
         for (bytes, name) in [(&b"BZh91AY"[..], "bzip2"), (&[0xfd, b'7', b'z', b'X', b'Z', 0, 0], "xz")] {
             assert!(read(bytes).unwrap_err().to_string().contains(name));
         }
+    }
+
+    fn compressed(compressor: Compressor, bytes: &[u8], threads: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        let threads = NonZeroUsize::new(threads).unwrap();
+        compressor.compress(bytes, threads).unwrap().read_to_end(&mut read).unwrap();
+        read
+    }
+
+    #[test]
+    fn what_is_compressed_reads_back_and_is_the_same_with_any_number_of_threads() {
+        let text: Vec<u8> = (0..2_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let compressor = Compressor::new(compression, None).unwrap();
+            let alone = compressed(compressor, &text, 1);
+            assert_eq!(Compression::of(&alone), Some(compression));
+            assert!(alone.len() < text.len() / 2);
+            assert!(read(&alone).unwrap() == text);
+            assert!(compressed(compressor, &text, 3) == alone, "{compression}");
+            assert_eq!(read(&compressed(compressor, b"", 1)).unwrap(), b"");
+        }
+    }
+
+    #[test]
+    fn levels_are_those_of_the_form() {
+        for (compression, good, bad) in [(Compression::Gzip, [0, 9], [10, 255]), (Compression::Zstd, [1, 22], [0, 23])]
+        {
+            for level in good {
+                let compressor = Compressor::new(compression, Some(level)).unwrap();
+                assert_eq!(read(&compressed(compressor, b"text", 1)).unwrap(), b"text");
+            }
+            for level in bad {
+                assert!(
+                    Compressor::new(compression, Some(level)).unwrap_err().to_string().contains(&level.to_string())
+                );
+            }
+        }
+        assert_eq!(Compressor::new(Compression::Xz, None).unwrap_err(), CompressorError::NotMade(Compression::Xz));
     }
 }

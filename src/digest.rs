@@ -254,6 +254,35 @@ impl HashedPrefix {
 
 const PREFIX_BUFFER: usize = 256 * 1024;
 
+/// A reader that tells at its end what passed through it: for bytes of which no descriptor exists yet.
+#[derive(Debug)]
+pub struct MeasuringReader<R> {
+    inner: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: Read> MeasuringReader<R> {
+    /// Measures `inner` by SHA-256.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hasher: Hasher::new(Algorithm::Sha256), size: 0 }
+    }
+
+    /// The digest and the size of what was read.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
+}
+
+impl<R: Read> Read for MeasuringReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..count).unwrap_or_default());
+        self.size += count as u64;
+        Ok(count)
+    }
+}
+
 /// Why bytes are not what their descriptor says. Carried by the [`io::Error`] of a [`VerifyingReader`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -60,7 +60,7 @@
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-mod compression;
+pub mod compression;
 pub mod config;
 pub mod copy;
 pub mod destination;

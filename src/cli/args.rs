@@ -7,12 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::completion::CompletedShell;
 use super::delete::DeleteArgs;
+use super::format_args::{CompressionArgs, FormatArgs, InstanceArgs};
 use super::login_args::{LoginArgs, LogoutArgs};
 use super::registry_args::{Access, DestRegistryArgs, RegistryArgs, SrcRegistryArgs};
 use super::signature_args::{
     GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
 };
-use crate::copy::Instances;
 use crate::http::RetryPolicy;
 use crate::reference::Reference;
 
@@ -191,12 +191,8 @@ pub(super) struct CopyArgs {
     /// Place to write: docker://…, dir:…, oci:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: String,
-    /// Copy all instances of an index, not only this machine's
-    #[arg(long, short = 'a', conflicts_with = "multi_arch")]
-    all: bool,
-    /// Which instances of an index to copy
-    #[arg(long, value_name = "WHICH", default_value = "system")]
-    multi_arch: MultiArch,
+    #[command(flatten)]
+    pub(super) instances: InstanceArgs,
     /// One more tag for the image in a docker-archive:, such as quay.io/org/app:1
     #[arg(long, value_name = "REFERENCE")]
     pub(super) additional_tag: Vec<Reference>,
@@ -216,20 +212,15 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) format: FormatArgs,
+    #[command(flatten)]
+    pub(super) compression: CompressionArgs,
+    #[command(flatten)]
     pub(super) signing: SigningArgs,
     #[command(flatten)]
     source_registry: SrcRegistryArgs,
     #[command(flatten)]
     destination_registry: DestRegistryArgs,
-}
-
-/// `--multi-arch`
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum MultiArch {
-    /// The one for this machine, or for --override-os, --override-arch and --override-variant
-    System,
-    /// All of them, and the index
-    All,
 }
 
 /// How `copy` shows what it does.
@@ -246,10 +237,6 @@ pub(super) enum ProgressForm {
 }
 
 impl CopyArgs {
-    pub(super) fn instances(&self) -> Instances {
-        if self.all || self.multi_arch == MultiArch::All { Instances::All } else { Instances::System }
-    }
-
     pub(super) fn source_access(&self) -> Access {
         self.source_registry.access(self.authfile.as_ref())
     }

@@ -28,8 +28,11 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
     let source = source::open_with(&config, &from, &options)?;
     let progress = progress::chosen(args.progress, args.quiet, &*source);
     let options = copy::Options {
-        instances: args.instances(),
+        instances: args.instances.instances(),
         platform: settings::platform(global),
+        format: args.format.format(),
+        layers: args.compression.layers()?,
+        preserve_digests: args.format.preserve_digests,
         remove_signatures: args.signing.remove_signatures,
         signers: &signers,
         sign_identity,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::manifest::convert;
 use crate::{config, copy, destination, error, policy, registry, source};
 
 mod args;
@@ -13,6 +14,7 @@ mod completion;
 mod copy_command;
 mod delete;
 mod explain;
+mod format_args;
 mod inspect;
 mod log;
 mod login;
@@ -134,7 +136,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     if let Some(copy::Error::NoIdentity(_)) = error::find::<copy::Error>(failure) {
         return Some("give one, with its tag: --sign-identity quay.io/org/app:1");
     }
-    let loses_signatures = matches!(error::find(failure), Some(copy::Error::SignaturesLost { .. }));
+    let is_signed = |reason: &copy::Unchangeable| *reason == copy::Unchangeable::Signed;
+    let loses_signatures =
+        matches!(error::find(failure), Some(copy::Error::CannotChange { reason, .. }) if is_signed(reason));
     if loses_signatures || error::find(failure).is_some_and(destination::Error::is_about_signatures) {
         return Some("--remove-signatures copies the image without its signatures");
     }
@@ -149,6 +153,11 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     if let Some(copy::Error::Manifest(crate::manifest::Error::NoInstance { .. })) = error::find::<copy::Error>(failure)
     {
         return Some("choose another platform with --override-os, --override-arch and --override-variant");
+    }
+    if let Some(copy::Error::NoZstd | copy::Error::Convert { source: convert::Error::LayerType { .. }, .. }) =
+        error::find::<copy::Error>(failure)
+    {
+        return Some("--dest-compress-format gzip makes layers that both kinds of manifest have");
     }
     if let Some(config::Error::NoPolicy { .. }) = error::find::<config::Error>(failure) {
         return Some("--policy names a policy.json; --insecure-policy allows every image without one");

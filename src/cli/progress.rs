@@ -68,17 +68,22 @@ impl Lines {
         match outcome {
             BlobOutcome::AlreadyPresent => "already there".to_owned(),
             BlobOutcome::LeftElsewhere => "foreign layer, left where it is".to_owned(),
-            BlobOutcome::Copied { served, resumed_at } => {
-                let bytes: u64 = served.iter().map(|part| part.bytes).sum();
-                let before = if *resumed_at > 0 { format!(", {resumed_at} were there") } else { String::new() };
-                let elsewhere = served.iter().filter(|part| part.by.to_string() != self.main);
-                let places: Vec<_> = elsewhere.map(|part| format!("{} bytes from {}", part.bytes, part.by)).collect();
-                if places.is_empty() {
-                    format!("{bytes} bytes{before}")
-                } else {
-                    format!("{bytes} bytes{before} ({})", places.join(", "))
-                }
+            BlobOutcome::Recompressed { served, became, size } => {
+                format!("{}, became {} ({size} bytes)", self.served(served, 0), short(became))
             }
+            BlobOutcome::Copied { served, resumed_at } => self.served(served, *resumed_at),
+        }
+    }
+
+    fn served(&self, served: &[Served], resumed_at: u64) -> String {
+        let bytes: u64 = served.iter().map(|part| part.bytes).sum();
+        let before = if resumed_at > 0 { format!(", {resumed_at} were there") } else { String::new() };
+        let elsewhere = served.iter().filter(|part| part.by.to_string() != self.main);
+        let places: Vec<_> = elsewhere.map(|part| format!("{} bytes from {}", part.bytes, part.by)).collect();
+        if places.is_empty() {
+            format!("{bytes} bytes{before}")
+        } else {
+            format!("{bytes} bytes{before} ({})", places.join(", "))
         }
     }
 }
@@ -142,7 +147,7 @@ impl Progress for Bars {
             Event::Restarted { digest } => self.with(digest, ProgressBar::reset),
             Event::Finished { digest, outcome, .. } => self.with(digest, |bar| {
                 let text = match outcome {
-                    BlobOutcome::Copied { .. } => "done",
+                    BlobOutcome::Copied { .. } | BlobOutcome::Recompressed { .. } => "done",
                     BlobOutcome::AlreadyPresent => "skipped: already there",
                     BlobOutcome::LeftElsewhere => "skipped: foreign layer",
                 };
@@ -211,12 +216,19 @@ impl Progress for Json {
                 json!({"event": "restarted", "digest": digest.as_str()})
             }
             Event::Finished { digest, outcome, .. } => {
-                let (outcome, served) = match outcome {
+                let (word, served) = match outcome {
                     BlobOutcome::Copied { served: parts, .. } => ("copied", served(parts)),
+                    BlobOutcome::Recompressed { served: parts, .. } => ("recompressed", served(parts)),
                     BlobOutcome::AlreadyPresent => ("already-present", Vec::new()),
                     BlobOutcome::LeftElsewhere => ("left-elsewhere", Vec::new()),
                 };
-                json!({"event": "finished", "digest": digest.as_str(), "outcome": outcome, "served": served})
+                let digest = digest.as_str();
+                if let BlobOutcome::Recompressed { became, size, .. } = outcome {
+                    let became = json!({"digest": became.as_str(), "size": size});
+                    json!({"event": "finished", "digest": digest, "outcome": word, "served": served, "became": became})
+                } else {
+                    json!({"event": "finished", "digest": digest, "outcome": word, "served": served})
+                }
             }
             Event::Signatures { manifest, count } => {
                 json!({"event": "signatures", "manifest": manifest.as_str(), "count": count})

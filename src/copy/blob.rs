@@ -1,85 +1,105 @@
 //! One blob.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use super::{BlobKind, BlobOutcome, Error, Event, Options};
-use crate::compression::Decompressed;
-use crate::destination::{self, BlobInput, ImageDestination, UncompressedLayers};
-use crate::digest::{Digest, HashedPrefix, Hasher, Mismatch};
+use super::error::{Change, Unchangeable};
+use super::layer::NewForm;
+use super::watched::{WatchedReader, read_error};
+use super::{BlobKind, BlobOutcome, Error, Event, Run};
+use crate::compression;
+use crate::destination::BlobInput;
+use crate::digest::Digest;
+use crate::manifest::edit::NewLayer;
+use crate::manifest::layer_type::LayerType;
 use crate::manifest::{Descriptor, MAX_CONFIG_SIZE};
-use crate::source::{self, BlobReader, ImageSource};
+use crate::source::{self, ImageSource};
 
 /// A blob of an image.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) kind: BlobKind,
     pub(super) descriptor: &'a Descriptor,
-    /// For a layer that loses its compression on the way.
-    pub(super) uncompressed: Option<Uncompressed<'a>>,
+    /// For a layer whose compression may change.
+    pub(super) form: Option<&'a NewForm>,
 }
 
-/// What a layer is without its compression, and where it goes.
-#[derive(Clone, Copy)]
-pub(super) struct Uncompressed<'a> {
-    pub(super) diff_id: &'a Digest,
-    pub(super) layers: &'a dyn UncompressedLayers,
-    /// Set for one that was there before the copy began.
-    pub(super) is_there: bool,
-}
-
-/// The copy of one blob.
+/// The copy of one image's blobs: what is the same for all of them.
 pub(super) struct Job<'a> {
     pub(super) source: &'a dyn ImageSource,
-    pub(super) destination: &'a dyn ImageDestination,
-    pub(super) item: Item<'a>,
-    /// Set when another blob of the image failed.
+    pub(super) run: &'a Run<'a>,
+    /// The image, and why it must stay as it is.
+    pub(super) manifest: &'a Digest,
+    pub(super) unchangeable: Option<Unchangeable>,
+    /// How many blobs are copied at a time.
+    pub(super) workers: usize,
+    /// Set when one of them failed.
     pub(super) stopped: &'a AtomicBool,
-    pub(super) options: &'a Options<'a>,
+}
+
+/// What the destination has for a blob.
+enum Found {
+    Nothing,
+    /// The blob.
+    AsIs,
+    /// The form that it was to get.
+    As(NewLayer),
 }
 
 impl Job<'_> {
-    /// Copies the blob unless it is there already, or may stay elsewhere.
-    pub(super) fn run(&self) -> Result<(), Error> {
-        let Item { kind, descriptor, .. } = self.item;
+    /// Copies a blob unless it is there already, or may stay elsewhere. Returns what it became, if it changed.
+    pub(super) fn copy(&self, item: &Item<'_>) -> Result<Option<NewLayer>, Error> {
+        let Item { kind, descriptor, .. } = *item;
         let digest = Digest::try_from(descriptor.digest()).map_err(source::Error::Digest)?;
-        self.options.progress.event(&Event::Started { digest: &digest, kind, size: descriptor.size() });
+        let progress = self.run.options.progress;
+        progress.event(&Event::Started { digest: &digest, kind, size: descriptor.size() });
         let is_foreign = descriptor.urls().as_ref().is_some_and(|urls| !urls.is_empty());
-        let outcome = if is_foreign && self.destination.accepts_foreign_layers() {
-            BlobOutcome::LeftElsewhere
-        } else if self.is_there()? {
-            BlobOutcome::AlreadyPresent
+        let (outcome, new) = if is_foreign && self.run.destination.accepts_foreign_layers() {
+            (BlobOutcome::LeftElsewhere, None)
         } else {
-            self.transfer(&digest)?
+            match self.find(item, &digest)? {
+                Found::AsIs => (BlobOutcome::AlreadyPresent, None),
+                Found::As(new) => (BlobOutcome::AlreadyPresent, Some(new)),
+                Found::Nothing => self.transfer(item, &digest)?,
+            }
         };
-        self.options.progress.event(&Event::Finished { digest: &digest, kind, outcome: &outcome });
-        Ok(())
+        progress.event(&Event::Finished { digest: &digest, kind, outcome: &outcome });
+        Ok(new)
     }
 
-    fn is_there(&self) -> Result<bool, destination::Error> {
-        match self.item.uncompressed {
-            None => self.destination.has_blob(self.item.descriptor),
-            Some(uncompressed) => Ok(uncompressed.is_there),
+    fn find(&self, item: &Item<'_>, digest: &Digest) -> Result<Found, Error> {
+        let as_is = || Ok(if self.run.destination.has_blob(item.descriptor)? { Found::AsIs } else { Found::Nothing });
+        let Some(form) = item.form else { return as_is() };
+        let made = self.run.made().get(&(digest.clone(), form.diff_id.clone())).cloned();
+        if let Some(new) = made.or_else(|| form.is_there.clone()) {
+            return Ok(if new.digest == *digest { Found::AsIs } else { Found::As(new) });
         }
+        let stated = LayerType::of(item.descriptor.media_type().as_ref()).and_then(|kind| kind.compression);
+        if self.run.layers.is_met_by(stated) { as_is() } else { Ok(Found::Nothing) }
     }
 
     /// Bytes that turn out wrong are read once more, from their beginning, while the source has another place to read them
     /// from, or may not be the one to blame.
-    fn transfer(&self, digest: &Digest) -> Result<BlobOutcome, Error> {
+    fn transfer(&self, item: &Item<'_>, digest: &Digest) -> Result<(BlobOutcome, Option<NewLayer>), Error> {
         let mut may_resume = true;
         loop {
-            let mut reader = WatchedReader::new(self, digest, may_resume);
-            let outcome = match self.item.uncompressed {
-                None => self.destination.put_blob(self.item.descriptor, &mut reader).map_err(Error::from),
-                Some(uncompressed) => uncompressed.put(&mut reader),
+            let mut reader = WatchedReader::new(self, item.descriptor, digest, may_resume);
+            let outcome = match item.form {
+                None => self.put(item, &mut reader).map(|()| None),
+                Some(form) => self.put_in_form(item, form, digest, &mut reader),
             };
-            match (outcome, reader.failure) {
-                (Ok(()), _) => {
-                    let served = reader.inner.map(|inner| inner.served()).unwrap_or_default();
-                    return Ok(BlobOutcome::Copied { served, resumed_at: reader.resumed_at });
+            let served = reader.served();
+            match (outcome, reader.failure()) {
+                (Ok(None), _) => return Ok((BlobOutcome::Copied { served, resumed_at: reader.resumed_at() }, None)),
+                (Ok(Some(new)), _) => {
+                    if let Some(form) = item.form {
+                        self.run.made().insert((digest.clone(), form.diff_id.clone()), new.clone());
+                    }
+                    let (became, size) = (new.digest.clone(), new.size);
+                    return Ok((BlobOutcome::Recompressed { served, became, size }, Some(new)));
                 }
-                (Err(_), Some(_)) if reader.inner.is_some_and(|inner| inner.is_worth_another_try()) => {
-                    self.options.progress.event(&Event::Restarted { digest });
+                (Err(_), Some(_)) if reader.is_worth_another_try() => {
+                    self.run.options.progress.event(&Event::Restarted { digest });
                     may_resume = false;
                 }
                 (Err(_), Some(failure)) => return Err(read_error(digest, failure)),
@@ -87,151 +107,38 @@ impl Job<'_> {
             }
         }
     }
-}
 
-impl Uncompressed<'_> {
-    /// Hands the layer over without its compression.
-    fn put(self, compressed: &mut WatchedReader<'_>) -> Result<(), Error> {
-        let outcome = self.put_from(&mut *compressed);
-        if matches!(outcome, Err(Error::Layer { .. })) && compressed.failure.is_none() {
-            // Bytes that are not those of the layer cannot be decompressed either. Its digest tells, at the end.
-            let _ = io::copy(compressed, &mut io::sink());
-        }
-        outcome
+    fn put(&self, item: &Item<'_>, input: &mut dyn BlobInput) -> Result<(), Error> {
+        Ok(self.run.destination.put_blob(item.descriptor, input)?)
     }
 
-    fn put_from(self, compressed: &mut WatchedReader<'_>) -> Result<(), Error> {
-        let digest = compressed.digest;
-        let damaged = |source| Error::Layer { digest: digest.clone(), source };
-        let stream = Decompressed::new(compressed).map_err(damaged)?;
-        let hasher = Hasher::new(self.diff_id.algorithm());
-        let mut reader = DiffIdReader { stream, hasher, diff_id: self.diff_id, failure: None };
-        let outcome = self.layers.put_layer(self.diff_id, &mut reader);
-        match reader.failure {
-            Some(failure) => Err(damaged(failure)),
-            None => Ok(outcome.map(drop)?),
-        }
-    }
-}
-
-/// A layer without its compression, whose end comes only when it is the one with this diff id.
-struct DiffIdReader<'a, R: Read> {
-    stream: Decompressed<R>,
-    hasher: Hasher,
-    diff_id: &'a Digest,
-    failure: Option<io::Error>,
-}
-
-impl<R: Read> DiffIdReader<'_, R> {
-    fn read_checked(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buffer)?;
-        self.hasher.update(buffer.get(..count).unwrap_or_default());
-        if count == 0 && !buffer.is_empty() {
-            let (expected, found) = (self.diff_id.clone(), self.hasher.clone().finish());
-            if expected != found {
-                return Err(Mismatch::Digest { expected, found }.into());
+    /// Its first bytes tell what a layer is, whatever its media type says.
+    fn put_in_form(
+        &self,
+        item: &Item<'_>,
+        form: &NewForm,
+        digest: &Digest,
+        reader: &mut WatchedReader<'_>,
+    ) -> Result<Option<NewLayer>, Error> {
+        let (compression, stream) =
+            compression::tell(&mut *reader).map_err(|source| Error::Layer { digest: digest.clone(), source })?;
+        if self.run.layers.is_met_by(compression) {
+            if compression.is_none() {
+                form.check_plain(digest)?;
             }
+            let mut stream: Box<dyn Read> = Box::new(stream);
+            return self.put(item, &mut stream).map(|()| None);
         }
-        Ok(count)
-    }
-}
-
-impl<R: Read> Read for DiffIdReader<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_checked(buffer).map_err(|error| {
-            let kind = error.kind();
-            self.failure = Some(error);
-            kind.into()
-        })
-    }
-}
-
-/// Opens the blob when its bytes are wanted, counts them for the progress, ends early when the copy is stopped, and keeps
-/// a read error apart from whatever the destination makes of it.
-struct WatchedReader<'a> {
-    inner: Option<BlobReader>,
-    job: &'a Job<'a>,
-    digest: &'a Digest,
-    may_resume: bool,
-    resumed_at: u64,
-    failure: Option<io::Error>,
-}
-
-impl<'a> WatchedReader<'a> {
-    fn new(job: &'a Job<'a>, digest: &'a Digest, may_resume: bool) -> Self {
-        Self { inner: None, job, digest, may_resume, resumed_at: 0, failure: None }
-    }
-
-    fn check_stopped(&self) -> io::Result<()> {
-        let is_stopped = self.job.stopped.load(Ordering::Relaxed) || self.job.options.cancelled.load(Ordering::Relaxed);
-        if is_stopped { Err(io::Error::other(Stopped)) } else { Ok(()) }
-    }
-
-    fn read_watched(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.check_stopped()?;
-        let inner = match &mut self.inner {
-            Some(inner) => inner,
-            None => self.inner.insert(self.job.source.blob(self.job.item.descriptor).map_err(io::Error::other)?),
-        };
-        let bytes = inner.read(buffer)?;
-        self.job.options.progress.event(&Event::Read { digest: self.digest, bytes: bytes as u64 });
-        Ok(bytes)
-    }
-
-    fn resume_behind(&mut self, prefix: HashedPrefix) -> io::Result<()> {
-        self.check_stopped()?;
-        let (descriptor, offset) = (self.job.item.descriptor, prefix.length());
-        let inner = if offset < descriptor.size() {
-            self.job.source.blob_from(descriptor, prefix).map_err(io::Error::other)?
-        } else {
-            // There is nothing left to ask anybody for.
-            BlobReader::resumed(prefix, Box::new(io::empty()), self.digest.clone(), descriptor.size())
-        };
-        self.inner = Some(inner);
-        self.resumed_at = offset;
-        self.job.options.progress.event(&Event::Resumed { digest: self.digest, offset });
-        Ok(())
-    }
-
-    fn keep<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
-        outcome.map_err(|error| {
-            let kind = error.kind();
-            self.failure = Some(error);
-            kind.into()
-        })
-    }
-}
-
-impl Read for WatchedReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let outcome = self.read_watched(buffer);
-        self.keep(outcome)
-    }
-}
-
-impl BlobInput for WatchedReader<'_> {
-    fn resume(&mut self, known: &mut dyn Read) -> io::Result<bool> {
-        if !self.may_resume {
-            return Ok(false);
+        if let Some(reason) = self.unchangeable {
+            let manifest = self.manifest.clone();
+            return Err(Error::CannotChange { manifest, change: Change::Recompressed, reason });
         }
-        // What cannot be read back is as good as not there.
-        let Ok(prefix) = HashedPrefix::read(self.digest.algorithm(), known) else { return Ok(false) };
-        let outcome = self.resume_behind(prefix);
-        self.keep(outcome).map(|()| true)
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("stopped")]
-struct Stopped;
-
-fn read_error(digest: &Digest, failure: io::Error) -> Error {
-    if crate::error::find::<Stopped>(&failure).is_some() {
-        return Error::Cancelled;
-    }
-    match failure.downcast::<source::Error>() {
-        Ok(error) => Error::Source(error),
-        Err(source) => Error::Read { digest: digest.clone(), source },
+        let outcome = self.remake(digest, stream, &form.diff_id);
+        if matches!(outcome, Err(Error::Layer { .. })) && !reader.has_failed() {
+            // Bytes that are not those of the layer cannot be decompressed either. Its digest tells, at the end.
+            let _ = io::copy(reader, &mut io::sink());
+        }
+        outcome.map(Some)
     }
 }
 

@@ -1,117 +1,227 @@
 //! One image: its blobs, and the manifest to write.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::blob::{self, Item, Uncompressed};
-use super::{BlobKind, Error, Options};
-use crate::destination::{self, ImageDestination, UncompressedLayers};
+use super::blob::{self, Item, Job};
+use super::error::{Change, Unchangeable};
+use super::layer::NewForm;
+use super::plan::{self, Kinds};
+use super::signatures::Carried;
+use super::{BlobKind, Error, LayerCompression, ManifestFormat, Run};
 use crate::digest::Digest;
-use crate::manifest::{ImageManifest, ManifestBytes, convert, diff_ids};
+use crate::manifest::edit::{NewLayer, with_layers};
+use crate::manifest::layer_type::LayerType;
+use crate::manifest::{self, Descriptor, ImageManifest, ManifestBytes, convert, diff_ids};
 use crate::media_type::MediaType;
 use crate::policy::AllowedImage;
 
-/// Copies the blobs of an allowed image and returns the manifest to write, which is another one only where the
-/// destination does not take the original's type.
+/// For an instance that goes along with its index.
+pub(super) struct InIndex {
+    /// Why the index must stay as it is, and its instances with it.
+    pub(super) unchangeable: Option<Unchangeable>,
+}
+
+/// Copies an allowed image: blobs, manifest and signatures. Returns the manifest as it was written, which is another one
+/// where its kind or its layers changed.
 pub(super) fn copy(
     allowed: &AllowedImage<'_>,
-    destination: &dyn ImageDestination,
-    options: &Options<'_>,
+    run: &Run<'_>,
+    in_index: Option<InIndex>,
 ) -> Result<ManifestBytes, Error> {
     let manifest = allowed.manifest();
     let image = ImageManifest::parse(manifest)?;
-    if let Some(kept) = destination.uncompressed_layers() {
-        return copy_uncompressed(allowed, destination, kept, &image, options);
-    }
-    if destination.accepts(manifest.media_type()) {
-        let config = Item { kind: BlobKind::Config, descriptor: image.config(), uncompressed: None };
-        let config = std::iter::once(config);
-        blobs(allowed, destination, options, config.chain(layers(&image)))?;
-        return Ok((**manifest).clone());
-    }
-    if *manifest.media_type() != MediaType::DOCKER_MANIFEST || !destination.accepts(&MediaType::OCI_MANIFEST) {
-        return Err(Error::NotAccepted(manifest.media_type().clone()));
-    }
-    let config = blob::read_config(allowed.source(), image.config())?;
-    let converted = convert::image_to_oci(manifest, &config)
-        .map_err(|source| Error::Convert { media_type: manifest.media_type().clone(), source })?;
-    blobs(allowed, destination, options, layers(&image))?;
-    destination.put_blob(&converted.config_descriptor, &mut converted.config.as_slice())?;
-    Ok(converted.manifest)
+    let carried = Carried::read(allowed, run.destination, run.options)?;
+    let is_instance = in_index.is_some();
+    let own_reason = plan::unchangeable(run.options, run.destination.reference(), carried.is_some());
+    let unchangeable = own_reason.or(in_index.and_then(|index| index.unchangeable));
+    let copy = ImageCopy { allowed, run, image: &image, unchangeable, config: OnceCell::new() };
+    let changes = copy.wanted_changes()?;
+    let kinds = copy.kinds(changes.is_some())?;
+    copy.check_conversion(&kinds)?;
+    let layers = copy.blobs(changes.as_deref(), &kinds)?;
+    let edited = with_layers(manifest, &layers).map_err(cannot_convert(manifest))?;
+    run.publish(&kinds, &carried, is_instance, |kind| copy.written(&edited, kind))
 }
 
-/// The same for a place that has layers without compression. The config stays as it is: it is what says which layers
-/// those are.
-fn copy_uncompressed(
-    allowed: &AllowedImage<'_>,
-    destination: &dyn ImageDestination,
-    kept: &dyn UncompressedLayers,
-    image: &ImageManifest,
-    options: &Options<'_>,
-) -> Result<ManifestBytes, Error> {
-    let config = blob::read_config(allowed.source(), image.config())?;
-    let diff_ids = diff_ids(&config, image.layers().len())
-        .map_err(|source| Error::DiffIds { manifest: allowed.manifest().digest().clone(), source })?;
-    let mut seen = HashSet::new();
-    // Two layers that are said to be one without compression are both looked at.
-    let layers = image.layers().iter().zip(&diff_ids);
-    let items = layers.filter(|(layer, diff_id)| seen.insert((layer.digest().clone(), *diff_id)));
-    let items = items.map(|(descriptor, diff_id)| {
-        let is_there = kept.layer_size(diff_id).is_some();
-        let uncompressed = Some(Uncompressed { diff_id, layers: kept, is_there });
-        Item { kind: BlobKind::Layer, descriptor, uncompressed }
-    });
-    blobs(allowed, destination, options, items)?;
-    let size = |digest: &Digest| {
-        let missing = || destination::Error::NoBlob { image: destination.reference().clone(), digest: digest.clone() };
-        kept.layer_size(digest).ok_or_else(missing)
-    };
-    let sizes = diff_ids.iter().map(size).collect::<Result<Vec<_>, _>>()?;
-    let manifest = convert::docker_image(&config, diff_ids.iter().zip(sizes)).map_err(Error::Json)?;
-    destination.put_blob(ImageManifest::parse(&manifest)?.config(), &mut config.as_slice())?;
-    Ok(manifest)
+struct ImageCopy<'a> {
+    allowed: &'a AllowedImage<'a>,
+    run: &'a Run<'a>,
+    image: &'a ImageManifest,
+    unchangeable: Option<Unchangeable>,
+    /// The bytes of the config, once somebody wanted them.
+    config: OnceCell<Vec<u8>>,
 }
 
-/// The layers, the same one only once.
-fn layers(image: &ImageManifest) -> impl Iterator<Item = Item<'_>> {
-    let mut seen = HashSet::new();
-    let layers = image.layers().iter().filter(move |layer| seen.insert(layer.digest().clone()));
-    layers.map(|descriptor| Item { kind: BlobKind::Layer, descriptor, uncompressed: None })
-}
+impl<'a> ImageCopy<'a> {
+    fn manifest(&self) -> &'a ManifestBytes {
+        self.allowed.manifest()
+    }
 
-/// Copies blobs, several at a time. The first error stops the others.
-fn blobs<'a>(
-    allowed: &AllowedImage<'_>,
-    destination: &dyn ImageDestination,
-    options: &Options<'_>,
-    blobs: impl Iterator<Item = Item<'a>>,
-) -> Result<(), Error> {
-    let queue: Vec<_> = blobs.collect();
-    let next = AtomicUsize::new(0);
-    let stopped = AtomicBool::new(false);
-    let failure = Mutex::new(None);
-    let source = allowed.source();
-    let work = || {
-        while let Some(item) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if stopped.load(Ordering::Relaxed) {
-                return;
-            }
-            let job = blob::Job { source, destination, item: *item, stopped: &stopped, options };
-            if let Err(error) = job.run() {
-                // The cause first, then the word to stop: what the others say after it is only that they were stopped.
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                stopped.store(true, Ordering::Relaxed);
+    fn config(&self) -> Result<&[u8], Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = blob::read_config(self.allowed.source(), self.image.config())?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The diff ids, if layers of this image may have to change; the config is read for that.
+    fn wanted_changes(&self) -> Result<Option<Vec<Digest>>, Error> {
+        let layers = self.image.layers();
+        let may_change = self.run.layers != LayerCompression::Kept && layers.iter().any(is_tar);
+        if !may_change {
+            return Ok(None);
+        }
+        let says_other = |layer: &&Descriptor| {
+            let stated = LayerType::of(layer.media_type().as_ref());
+            stated.is_some_and(|stated| !self.run.layers.is_met_by(stated.compression))
+        };
+        if let (Some(reason), true) = (self.unchangeable, layers.iter().any(|layer| says_other(&layer))) {
+            let manifest = self.manifest().digest().clone();
+            return Err(Error::CannotChange { manifest, change: Change::Recompressed, reason });
+        }
+        let diff_ids = diff_ids(self.config()?, layers.len())
+            .map_err(|source| Error::DiffIds { manifest: self.manifest().digest().clone(), source })?;
+        Ok(Some(diff_ids))
+    }
+
+    fn kinds(&self, may_change: bool) -> Result<Vec<MediaType>, Error> {
+        let own = self.manifest().media_type();
+        let choice = Kinds {
+            own,
+            accepts: &|kind| self.run.destination.accepts(kind),
+            forced: self.run.options.format.map(ManifestFormat::image),
+            needs_oci: may_change && self.run.layers.makes_zstd(),
+            unchangeable: self.unchangeable,
+        };
+        plan::kinds(self.manifest().digest(), &choice)
+    }
+
+    /// What cannot be converted is better known before the layers are copied. Layers that change may make it possible.
+    fn check_conversion(&self, kinds: &[MediaType]) -> Result<(), Error> {
+        let manifest = self.manifest();
+        let own = manifest.media_type();
+        let Some(kind) = kinds.first().filter(|kind| *kind != own) else { return Ok(()) };
+        if !keeps_config(own, kind) {
+            convert::image_to_oci(manifest, self.config()?).map(drop).map_err(cannot_convert(manifest))
+        } else if self.run.layers == LayerCompression::Kept {
+            convert::image_to_docker(manifest).map(drop).map_err(cannot_convert(manifest))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Copies layers and config, and returns what became of each layer.
+    fn blobs(&self, diff_ids: Option<&[Digest]>, kinds: &[MediaType]) -> Result<Vec<Option<NewLayer>>, Error> {
+        let layers = self.image.layers();
+        let forms = diff_ids
+            .unwrap_or_default()
+            .iter()
+            .map(|diff_id| NewForm::of(diff_id, self.run))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut seen = HashSet::new();
+        let mut items = Vec::new();
+        // A config that is converted is another one.
+        if kinds.first().is_some_and(|kind| keeps_config(self.manifest().media_type(), kind)) {
+            items.push(Item { kind: BlobKind::Config, descriptor: self.image.config(), form: None });
+        }
+        for (index, descriptor) in layers.iter().enumerate() {
+            let form = forms.get(index).filter(|_| is_tar(descriptor));
+            if seen.insert((descriptor.digest().clone(), form.map(|form| &form.diff_id))) {
+                items.push(Item { kind: BlobKind::Layer, descriptor, form });
             }
         }
-    };
-    let workers = options.parallel_copies.get().min(queue.len());
-    std::thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
+        let made = self.copy_all(&items)?;
+        let of_layer = |(index, layer): (usize, &Descriptor)| {
+            let diff_id = diff_ids.and_then(|all| all.get(index));
+            made.get(&(layer.digest().to_string(), diff_id?.clone())).cloned()
+        };
+        Ok(layers.iter().enumerate().map(of_layer).collect())
+    }
+
+    /// Copies blobs, several at a time. The first error stops the others.
+    fn copy_all(&self, queue: &[Item<'_>]) -> Result<HashMap<(String, Digest), NewLayer>, Error> {
+        let next = AtomicUsize::new(0);
+        let stopped = AtomicBool::new(false);
+        let failure = Mutex::new(None);
+        let made = Mutex::new(HashMap::new());
+        let workers = self.run.options.parallel_copies.get().min(queue.len());
+        let job = Job {
+            source: self.allowed.source(),
+            run: self.run,
+            unchangeable: self.unchangeable,
+            manifest: self.manifest().digest(),
+            workers,
+            stopped: &stopped,
+        };
+        // Of `self`, the threads see no more than this.
+        let job = &job;
+        let work = || {
+            while let Some(item) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                match (job.copy(item), item.form) {
+                    (Ok(Some(new)), Some(form)) => {
+                        let key = (item.descriptor.digest().to_string(), form.diff_id.clone());
+                        made.lock().unwrap_or_else(PoisonError::into_inner).insert(key, new);
+                    }
+                    (Ok(_), _) => {}
+                    (Err(error), _) => {
+                        // The cause first, then the word to stop: what the others say after it is only that they were
+                        // stopped.
+                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        stopped.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..workers {
+                scope.spawn(work);
+            }
+            work();
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner)),
         }
-        work();
-    });
-    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// The manifest as one of this kind, with its config at the destination.
+    fn written(&self, edited: &ManifestBytes, kind: &MediaType) -> Result<ManifestBytes, Error> {
+        let own = self.manifest().media_type();
+        if kind == own {
+            return Ok(edited.clone());
+        }
+        if keeps_config(own, kind) {
+            return convert::image_to_docker(edited).map_err(cannot_convert(edited));
+        }
+        let converted = convert::image_to_oci(edited, self.config()?).map_err(cannot_convert(edited))?;
+        if !self.run.destination.has_blob(&converted.config_descriptor)? {
+            self.run.destination.put_blob(&converted.config_descriptor, &mut converted.config.as_slice())?;
+        }
+        Ok(converted.manifest)
+    }
+}
+
+/// Whatever is not a tar file keeps its bytes.
+fn is_tar(layer: &Descriptor) -> bool {
+    LayerType::of(layer.media_type().as_ref()).is_some()
+}
+
+/// Docker has an OCI config as it is; OCI has not Docker's.
+fn keeps_config(own: &MediaType, kind: &MediaType) -> bool {
+    kind == own || *kind == MediaType::DOCKER_MANIFEST
+}
+
+fn cannot_convert(manifest: &ManifestBytes) -> impl Fn(convert::Error) -> Error {
+    let media_type = manifest.media_type().clone();
+    move |source| match source {
+        convert::Error::Manifest(error @ manifest::Error::Schema1) => Error::Manifest(error),
+        source => Error::Convert { media_type: media_type.clone(), source },
+    }
 }

@@ -108,7 +108,16 @@ pub enum BlobOutcome {
         /// How many bytes were at the destination before, from an earlier copy that did not come to its end.
         resumed_at: u64,
     },
-    /// It was at the destination already.
+    /// It was read, and written in another compression.
+    Recompressed {
+        /// Who delivered it.
+        served: Vec<Served>,
+        /// What was written.
+        became: Digest,
+        /// The size of that, in bytes.
+        size: u64,
+    },
+    /// It was at the destination already, as it is or in the compression that it was to get.
     AlreadyPresent,
     /// It is a foreign layer, and stays where its URLs point.
     LeftElsewhere,

@@ -14,8 +14,6 @@ use crate::source::SignatureDemand;
 /// The signatures of one manifest that go along.
 pub(super) struct Carried {
     signatures: Vec<UntrustedSignature>,
-    /// The manifest that they are for.
-    manifest: Digest,
 }
 
 impl Carried {
@@ -25,28 +23,29 @@ impl Carried {
         destination: &dyn ImageDestination,
         options: &Options<'_>,
     ) -> Result<Self, Error> {
-        let manifest = allowed.manifest().digest().clone();
         let signatures = if options.remove_signatures { Vec::new() } else { signatures(allowed)? };
         if !options.signers.is_empty() {
             signed_identity(destination, options)?;
         }
         let to_be_made = options.signers.iter().map(ImageSigner::sample);
         destination.check_signatures(&signatures.iter().cloned().chain(to_be_made).collect::<Vec<_>>())?;
-        Ok(Self { signatures, manifest })
+        Ok(Self { signatures })
+    }
+
+    /// True when the image is signed, so that it must stay what it is.
+    pub(super) fn is_some(&self) -> bool {
+        !self.signatures.is_empty()
     }
 
     /// Hands them over, and the new ones, for the manifest as it was written.
     pub(super) fn put(
-        self,
+        &self,
         written: &ManifestBytes,
         instance: Option<&Digest>,
         destination: &dyn ImageDestination,
         options: &Options<'_>,
     ) -> Result<(), Error> {
-        let mut signatures = self.signatures;
-        if !signatures.is_empty() && *written.digest() != self.manifest {
-            return Err(Error::SignaturesLost { manifest: self.manifest });
-        }
+        let mut signatures = self.signatures.clone();
         for signer in options.signers {
             let identity = signed_identity(destination, options)?;
             signatures.push(signer.sign(written.digest(), &identity.to_string(), SystemTime::now())?);

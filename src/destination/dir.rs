@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::staging::{self, Staging, write_error};
-use super::{BlobInput, Error, ImageDestination, partial};
+use super::{BlobInput, Error, ImageDestination, NewBlob, partial};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::media_type::MediaType;
@@ -132,6 +133,18 @@ impl ImageDestination for DirDestination {
         self.staging.put_blob(&self.path.join(&name), &digest, descriptor.size(), input)?;
         self.belongs(&name, &digest);
         Ok(())
+    }
+
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        let blob = self.staging.put_new(reader, |digest| Ok(self.path.join(blob_name(digest))))?;
+        self.belongs(&blob_name(&blob.digest), &blob.digest);
+        Ok(blob)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let name = blob_name(digest);
+        let size = staging::whole_size(&self.path.join(&name), digest);
+        Ok(size.inspect(|_| self.belongs(&name, digest)))
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{Spool, Spooled, Target};
-use super::{BlobInput, Error, ImageDestination, UncompressedLayers};
+use super::{BlobInput, Error, ImageDestination, NewBlob};
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, ImageManifest, MAX_CONFIG_SIZE, ManifestBytes, diff_ids};
 use crate::media_type::MediaType;
@@ -148,16 +148,28 @@ impl ImageDestination for DockerArchiveDestination {
 
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        Ok(self.layer_size(&digest).is_some())
+        Ok(self.shared.state().blobs.contains_key(&digest))
     }
 
     fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        self.put_layer(&digest, input).map(drop)
+        let spooled = self.shared.spool.take_in(&digest, input)?;
+        self.shared.state().blobs.insert(digest, spooled);
+        Ok(())
     }
 
-    fn uncompressed_layers(&self) -> Option<&dyn UncompressedLayers> {
-        Some(self)
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        let (blob, spooled) = self.shared.spool.take_in_new(reader)?;
+        self.shared.state().blobs.insert(blob.digest.clone(), spooled);
+        Ok(blob)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.shared.state().blobs.get(digest).map(Spooled::size))
+    }
+
+    fn wants_uncompressed_layers(&self) -> bool {
+        true
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
@@ -183,19 +195,6 @@ impl ImageDestination for DockerArchiveDestination {
         let image = self.image().take().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
         self.shared.state().add(image);
         if self.is_alone { self.shared.write() } else { Ok(()) }
-    }
-}
-
-impl UncompressedLayers for DockerArchiveDestination {
-    fn layer_size(&self, diff_id: &Digest) -> Option<u64> {
-        self.shared.state().blobs.get(diff_id).map(Spooled::size)
-    }
-
-    fn put_layer(&self, diff_id: &Digest, reader: &mut dyn Read) -> Result<u64, Error> {
-        let spooled = self.shared.spool.take_in(diff_id, reader)?;
-        let size = spooled.size();
-        self.shared.state().blobs.insert(diff_id.clone(), spooled);
-        Ok(size)
     }
 }
 

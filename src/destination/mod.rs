@@ -18,6 +18,7 @@ mod delete;
 pub mod dir;
 pub mod docker_archive;
 mod lookaside;
+mod new_blob;
 pub mod oci_archive;
 mod oci_delete;
 pub mod oci_layout;
@@ -55,10 +56,22 @@ pub trait ImageDestination: Send + Sync {
     /// anybody could take for the blob.
     fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error>;
 
-    /// For a place that has layers without compression only: the way to put them there. [`put_blob`](Self::put_blob)
-    /// takes the config. Most places have none: layers keep their bytes.
-    fn uncompressed_layers(&self) -> Option<&dyn UncompressedLayers> {
-        None
+    /// Takes a blob in that is made on the way, so that nobody knows its size yet, nor its digest. `reader` fails when
+    /// something is wrong with what it is made of; then nothing remains of it.
+    ///
+    /// Unless a place knows better, the blob waits in a temporary file until both are known.
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        new_blob::put_by_way_of_a_file(self, reader)
+    }
+
+    /// The size of a blob that is there already, whole; `None` where it is not, or where that is not known.
+    fn blob_size(&self, _digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    /// True for a place that has layers without compression only.
+    fn wants_uncompressed_layers(&self) -> bool {
+        false
     }
 
     /// Takes a manifest in: that of an instance, or the top-level one for `None`.
@@ -101,15 +114,13 @@ impl BlobInput for Box<dyn Read + '_> {}
 impl BlobInput for source::BlobReader {}
 impl<R: Read> BlobInput for digest::VerifyingReader<R> {}
 
-/// A place that has layers without compression. They are known by their diff ids; how large they are is seen when they
-/// have come.
-pub trait UncompressedLayers: Sync {
-    /// The size of a layer that is there already.
-    fn layer_size(&self, diff_id: &Digest) -> Option<u64>;
-
-    /// Takes a layer in, and returns its size. `reader` fails unless the bytes have this digest; then nothing remains of
-    /// them.
-    fn put_layer(&self, diff_id: &Digest, reader: &mut dyn Read) -> Result<u64, Error>;
+/// A blob that a place has taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBlob {
+    /// Its SHA-256 digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// So that `unwrap_err` of an opened place compiles in a test.
@@ -225,6 +236,12 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The bytes of a blob that is made on the way did not come. Nothing of them remains.
+    #[error("cannot read the blob")]
+    ReadNew(#[source] io::Error),
+    /// A blob that is made on the way could not wait in a temporary file.
+    #[error("cannot write to a temporary file")]
+    TemporaryFile(#[source] io::Error),
     /// The bytes of a blob did not come, or were not those of its descriptor. Nothing of them remains.
     #[error("cannot read blob {digest}")]
     Read {

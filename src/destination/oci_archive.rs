@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::archive::{Spool, Spooled, TarWriter, Target};
 use super::oci_layout::{LAYOUT, LAYOUT_FILE, descriptor};
-use super::{BlobInput, Error, ImageDestination};
+use super::{BlobInput, Error, ImageDestination, NewBlob};
 use crate::digest::Digest;
 use crate::manifest::document::{self, Index};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
@@ -83,6 +83,16 @@ impl ImageDestination for OciArchiveDestination {
 
     fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         self.take_in(Digest::try_from(descriptor.digest()).map_err(Error::Digest)?, input)
+    }
+
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        let (blob, spooled) = self.spool.take_in_new(reader)?;
+        self.state().blobs.insert(blob.digest.clone(), spooled);
+        Ok(blob)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.state().blobs.get(digest).map(Spooled::size))
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {

@@ -3,11 +3,12 @@
 //! [`OciLayoutSource`](crate::source::OciLayoutSource).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::staging::{self, Staging};
-use super::{BlobInput, Error, ImageDestination};
+use super::{BlobInput, Error, ImageDestination, NewBlob};
 use crate::digest::Digest;
 use crate::manifest::document::{self, Index, REF_NAME};
 use crate::manifest::{Descriptor, ManifestBytes, go_json};
@@ -108,6 +109,18 @@ impl ImageDestination for OciLayoutDestination {
         self.staging.put_blob(&self.place(&digest)?, &digest, descriptor.size(), input)?;
         self.state().blobs.insert(digest);
         Ok(())
+    }
+
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        let blob = self.staging.put_new(reader, |digest| self.place(digest))?;
+        self.state().blobs.insert(blob.digest.clone());
+        Ok(blob)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(staging::whole_size(&blob_path(&self.path, digest), digest).inspect(|_| {
+            self.state().blobs.insert(digest.clone());
+        }))
     }
 
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {

@@ -8,13 +8,13 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BlobInput, Error, ImageDestination, attachments, lookaside, referrers};
+use super::{BlobInput, Error, ImageDestination, NewBlob, attachments, lookaside, referrers};
 use crate::config::{Config, RegistriesD};
-use crate::digest::Digest;
+use crate::digest::{Digest, MeasuringReader};
 use crate::manifest::{Descriptor, ManifestBytes, document};
 use crate::media_type::MediaType;
 use crate::reference::{DockerReference, ImageReference, Reference};
-use crate::registry::{BlobUpload, RegistryClient, Selector};
+use crate::registry::{BlobUpload, RegistryClient, Selector, UPLOAD_CHUNK_SIZE};
 use crate::signature::{SigstoreSignature, UntrustedSignature};
 use crate::source::{self, Options};
 
@@ -130,6 +130,26 @@ impl ImageDestination for RegistryDestination {
         Ok(())
     }
 
+    /// One that fits into memory is looked for before it is sent.
+    fn put_new_blob(&self, reader: &mut dyn Read) -> Result<NewBlob, Error> {
+        let mut measured = MeasuringReader::new(reader);
+        let first = read_some(&mut measured, UPLOAD_CHUNK_SIZE).map_err(Error::ReadNew)?;
+        let blob = if first.len() < UPLOAD_CHUNK_SIZE {
+            let (digest, size) = measured.finish();
+            self.client.put_blob_bytes(&digest, first).map_err(failed)?;
+            NewBlob { digest, size }
+        } else {
+            let mut upload = self.client.upload_new().map_err(failed)?;
+            push_new(&mut upload, first, measured).inspect_err(|_| upload.cancel())?
+        };
+        self.state().blobs.insert(blob.digest.clone());
+        Ok(blob)
+    }
+
+    fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        self.client.blob_size(digest).map_err(failed)
+    }
+
     fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), Error> {
         super::check_instance(manifest, instance)?;
         if !self.accepts(manifest.media_type()) {
@@ -238,10 +258,34 @@ fn push(upload: &mut BlobUpload<'_>, digest: &Digest, size: u64, reader: &mut dy
     }
 }
 
+/// The same for a blob that is made on the way, of which the `first` bytes were read.
+fn push_new(
+    upload: &mut BlobUpload<'_>,
+    first: Vec<u8>,
+    mut measured: MeasuringReader<&mut dyn Read>,
+) -> Result<NewBlob, Error> {
+    let mut chunk = first;
+    while !chunk.is_empty() {
+        let missing = upload.chunk_size().saturating_sub(chunk.len());
+        chunk.append(&mut read_some(&mut measured, missing).map_err(Error::ReadNew)?);
+        upload.append(chunk).map_err(failed)?;
+        chunk = read_some(&mut measured, upload.chunk_size()).map_err(Error::ReadNew)?;
+    }
+    let (digest, size) = measured.finish();
+    upload.finish_new(&digest).map_err(failed)?;
+    Ok(NewBlob { digest, size })
+}
+
 fn read_chunk(reader: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
+    let chunk = read_some(reader, length)?;
+    if chunk.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(chunk) }
+}
+
+/// Less than `length` bytes only at the end.
+fn read_some(reader: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
     let mut chunk = Vec::with_capacity(length);
     reader.take(length as u64).read_to_end(&mut chunk)?;
-    if chunk.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(chunk) }
+    Ok(chunk)
 }
 
 fn expect_end(reader: &mut dyn Read) -> io::Result<()> {

@@ -9,16 +9,21 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use super::partial::{self, Partial};
-use super::{BlobInput, Error};
-use crate::digest::{Digest, VerifyingReader};
+use super::{BlobInput, Error, NewBlob, new_blob};
+use crate::digest::{Digest, MeasuringReader, VerifyingReader};
 
 pub(super) const PREFIX: &str = ".transship-";
 
 const BUFFER_SIZE: usize = 256 * 1024;
+
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Files all may read, less what the umask takes, as skopeo makes them.
 pub(super) const FILE_MODE: u32 = 0o644;
@@ -82,6 +87,20 @@ impl Staging {
         let mut file = self.file().map_err(write_error(path))?;
         fill(file.as_file_mut(), path, digest, size, input)?;
         publish(file, path)
+    }
+
+    /// Puts a file with all that `reader` gives where `place` says, once it is known what it is.
+    pub(super) fn put_new(
+        &self,
+        reader: &mut dyn Read,
+        place: impl FnOnce(&Digest) -> Result<PathBuf, Error>,
+    ) -> Result<NewBlob, Error> {
+        let mut file = self.file().map_err(write_error(&self.directory))?;
+        let mut measured = MeasuringReader::new(reader);
+        new_blob::pour(&mut measured, &mut |bytes| file.write_all(bytes).map_err(write_error(&self.directory)))?;
+        let (digest, size) = measured.finish();
+        publish(file, &place(&digest)?)?;
+        Ok(NewBlob { digest, size })
     }
 
     fn file(&self) -> io::Result<NamedTempFile> {
@@ -181,18 +200,32 @@ pub(super) fn lock_directory(path: &Path) -> Result<File, Error> {
 }
 
 /// Takes the lock of a directory; `None` when another process has it.
+///
+/// A child that this process starts has the lock too, until it becomes another program. So a lock that was just let go may
+/// seem to be taken for a moment.
 pub(super) fn try_lock_directory(path: &Path) -> Result<Option<File>, Error> {
     let directory = File::open(path).map_err(write_error(path))?;
-    match directory.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => supported(Err(error)).map(|()| Some(directory)).map_err(write_error(path)),
-        Ok(()) => Ok(Some(directory)),
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => {
+                return supported(Err(error)).map(|()| Some(directory)).map_err(write_error(path));
+            }
+            Ok(()) => return Ok(Some(directory)),
+        }
     }
+    Ok(None)
 }
 
 /// A file system without locks is one where the administrator does without them.
 fn supported(locked: io::Result<()>) -> io::Result<()> {
     locked.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
+}
+
+/// The size of the file at `path`, if it is whole.
+pub(super) fn whole_size(path: &Path, digest: &Digest) -> Option<u64> {
+    let size = fs::symlink_metadata(path).ok()?.len();
+    is_whole(path, digest, size).then_some(size)
 }
 
 /// True when the file at `path` has exactly these bytes. A file that cannot be read does not: it will be written.

@@ -1,38 +1,25 @@
-//! Docker documents made into OCI ones, for a place that takes only those, and the one Docker document that is made.
+//! Docker documents made into OCI ones and the other way round, for a place that takes only those.
 //!
 //! The results have the bytes, and so the digests, that skopeo gives them.
 
 use std::collections::BTreeMap;
 
-use super::document::{self, Config, DockerDescriptor, DockerManifest, Manifest};
+use super::document::{self, Config, DockerDescriptor, DockerList, DockerManifest, DockerPlatform, Manifest};
+use super::layer_type::{Family, LayerType};
 use super::{Descriptor, ImageManifest, Index, ManifestBytes, go_json};
+use crate::compression::Compression;
 use crate::digest::Digest;
 use crate::media_type::MediaType;
 
-/// Docker's layers without compression.
-const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-
-/// Docker's layer types and what OCI calls them.
-const LAYER_TYPES: [(&str, &str); 5] = [
-    (DOCKER_LAYER, "application/vnd.oci.image.layer.v1.tar"),
-    ("application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.oci.image.layer.v1.tar+gzip"),
-    ("application/vnd.docker.image.rootfs.diff.tar.zstd", "application/vnd.oci.image.layer.v1.tar+zstd"),
-    ("application/vnd.docker.image.rootfs.foreign.diff.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"),
-    (
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-    ),
-];
-
-/// Why a document cannot be made into an OCI one.
+/// Why a document cannot be made into another one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is not the Docker document that was expected.
-    #[error("cannot convert the manifest to OCI")]
+    /// It is not the document that was expected.
+    #[error("cannot convert the manifest")]
     Manifest(#[from] super::Error),
-    /// It has another media type than the Docker one.
-    #[error("cannot convert a manifest of type {found:?} to OCI, only one of type {expected:?}")]
+    /// It has another media type than the one that can be converted.
+    #[error("cannot convert a manifest of type {found:?}, only one of type {expected:?}")]
     MediaType {
         /// The one that can be converted.
         expected: MediaType,
@@ -47,16 +34,21 @@ pub enum Error {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A layer of a type that OCI has no name for.
-    #[error("cannot convert the manifest to OCI: layer {digest} has the media type {media_type:?}, which OCI lacks")]
+    /// A layer of a type that the other kind of manifest has no name for.
+    #[error(
+        "cannot convert the manifest: layer {digest} has the media type {media_type:?}, which the other kind lacks"
+    )]
     LayerType {
         /// The layer.
         digest: String,
         /// Its type.
         media_type: String,
     },
+    /// An artifact that is no image: Docker has only images.
+    #[error("cannot convert the manifest to Docker's: its config has the media type {0:?}")]
+    NotAnImage(MediaType),
     /// The new document could not be written down.
-    #[error("cannot write the OCI document")]
+    #[error("cannot write the new document")]
     Write(#[source] serde_json::Error),
 }
 
@@ -90,6 +82,7 @@ pub fn image_to_oci(manifest: &ManifestBytes, config: &[u8]) -> Result<OciImage,
         media_type: MediaType::OCI_MANIFEST.to_string(),
         config: config_document,
         layers,
+        ..Manifest::default()
     };
     let bytes = go_json::to_vec(&document).map_err(Error::Write)?;
     let manifest = ManifestBytes::new(bytes, MediaType::OCI_MANIFEST);
@@ -116,25 +109,62 @@ pub fn list_to_oci(list: &ManifestBytes, converted: &BTreeMap<Digest, ManifestBy
     Ok(ManifestBytes::new(bytes, MediaType::OCI_INDEX))
 }
 
+/// Makes a Docker schema 2 manifest of an OCI one. The config is the same bytes, under another media type; annotations
+/// are lost, and so is a subject.
+pub fn image_to_docker(manifest: &ManifestBytes) -> Result<ManifestBytes, Error> {
+    expect(manifest, MediaType::OCI_MANIFEST)?;
+    let document: Manifest = manifest.document(&["config", "layers"])?;
+    if document.config.media_type != MediaType::OCI_CONFIG.as_str() {
+        return Err(Error::NotAnImage(document.config.media_type.as_str().into()));
+    }
+    // The view checks the descriptors.
+    ImageManifest::parse(manifest)?;
+    let config = DockerDescriptor { media_type: MediaType::DOCKER_CONFIG.to_string(), ..to_docker(document.config) };
+    let document = DockerManifest {
+        schema_version: 2,
+        media_type: MediaType::DOCKER_MANIFEST.to_string(),
+        config,
+        layers: document.layers.into_iter().map(layer_to_docker).collect::<Result<_, _>>()?,
+    };
+    let bytes = go_json::to_vec(&document).map_err(Error::Write)?;
+    Ok(ManifestBytes::new(bytes, MediaType::DOCKER_MANIFEST))
+}
+
+/// Makes a Docker manifest list of an OCI index. The instances stay what they are; annotations are lost.
+pub fn index_to_list(index: &ManifestBytes) -> Result<ManifestBytes, Error> {
+    expect(index, MediaType::OCI_INDEX)?;
+    Index::parse(index)?;
+    let document: document::Index = index.document(&["manifests"])?;
+    let instance = |mut entry: document::Descriptor| {
+        let platform = DockerPlatform { platform: entry.platform.take().unwrap_or_default(), features: Vec::new() };
+        DockerDescriptor { platform: Some(platform), ..to_docker(entry) }
+    };
+    let list = DockerList {
+        schema_version: 2,
+        media_type: MediaType::DOCKER_LIST.to_string(),
+        manifests: document.manifests.into_iter().map(instance).collect(),
+    };
+    let bytes = go_json::to_vec(&list).map_err(Error::Write)?;
+    Ok(ManifestBytes::new(bytes, MediaType::DOCKER_LIST))
+}
+
 /// The manifest of a Docker schema 2 image whose layers are not compressed: diff ids with their sizes, lowest first.
 pub(crate) fn docker_image<'a>(
     config: &[u8],
     layers: impl Iterator<Item = (&'a Digest, u64)>,
 ) -> serde_json::Result<ManifestBytes> {
-    let config = DockerDescriptor {
-        media_type: MediaType::DOCKER_CONFIG.as_str(),
-        size: config.len() as u64,
-        digest: Digest::sha256(config).to_string(),
-    };
-    let layer = |(diff_id, size): (&Digest, u64)| DockerDescriptor {
-        media_type: DOCKER_LAYER,
+    let plain = LayerType { family: Family::Docker, compression: None, is_foreign: false };
+    let described = |media_type: &str, digest: &Digest, size| DockerDescriptor {
+        media_type: media_type.to_owned(),
         size,
-        digest: diff_id.to_string(),
+        digest: digest.to_string(),
+        ..DockerDescriptor::default()
     };
+    let layer = |(diff_id, size)| described(plain.media_type().unwrap_or_default(), diff_id, size);
     let document = DockerManifest {
         schema_version: 2,
-        media_type: MediaType::DOCKER_MANIFEST.as_str(),
-        config,
+        media_type: MediaType::DOCKER_MANIFEST.to_string(),
+        config: described(MediaType::DOCKER_CONFIG.as_str(), &Digest::sha256(config), config.len() as u64),
         layers: layers.map(layer).collect(),
     };
     Ok(ManifestBytes::new(go_json::to_vec(&document)?, MediaType::DOCKER_MANIFEST))
@@ -168,14 +198,34 @@ pub fn config_to_oci(bytes: &[u8]) -> Result<Vec<u8>, Error> {
 
 fn layer_to_oci(layer: &Descriptor) -> Result<document::Descriptor, Error> {
     let (media_type, digest) = (layer.media_type().to_string(), layer.digest().to_string());
-    let Some((_, oci)) = LAYER_TYPES.iter().find(|(docker, _)| *docker == media_type) else {
-        return Err(Error::LayerType { digest, media_type });
+    let oci = match LayerType::of(&media_type) {
+        Some(kind @ LayerType { family: Family::Docker, .. }) => LayerType { family: Family::Oci, ..kind }.media_type(),
+        _ => None,
     };
+    let Some(oci) = oci else { return Err(Error::LayerType { digest, media_type }) };
     Ok(document::Descriptor {
-        media_type: (*oci).to_owned(),
+        media_type: oci.to_owned(),
         digest,
         size: layer.size(),
         urls: layer.urls().clone().unwrap_or_default(),
         ..document::Descriptor::default()
     })
+}
+
+fn layer_to_docker(layer: document::Descriptor) -> Result<DockerDescriptor, Error> {
+    let docker = match LayerType::of(&layer.media_type) {
+        // Docker's name for zstd is one that Docker does not know.
+        Some(LayerType { compression: Some(Compression::Zstd), .. }) | None => None,
+        Some(kind) => LayerType { family: Family::Docker, ..kind }.media_type(),
+    };
+    let Some(docker) = docker else {
+        return Err(Error::LayerType { digest: layer.digest, media_type: layer.media_type });
+    };
+    Ok(DockerDescriptor { media_type: docker.to_owned(), ..to_docker(layer) })
+}
+
+/// What Docker has of a descriptor.
+fn to_docker(descriptor: document::Descriptor) -> DockerDescriptor {
+    let document::Descriptor { media_type, digest, size, urls, .. } = descriptor;
+    DockerDescriptor { media_type, digest, size, urls, platform: None }
 }

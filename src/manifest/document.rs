@@ -65,31 +65,67 @@ pub(crate) struct Index {
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Manifest {
     pub(crate) schema_version: u32,
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "is_empty")]
     pub(crate) media_type: String,
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "is_empty")]
+    pub(crate) artifact_type: String,
     pub(crate) config: Descriptor,
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub(crate) layers: Vec<Descriptor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// Docker's manifest, version 2 schema 2: the order of its fields is its own.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DockerManifest {
     pub(crate) schema_version: u32,
-    pub(crate) media_type: &'static str,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(crate) media_type: String,
     pub(crate) config: DockerDescriptor,
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub(crate) layers: Vec<DockerDescriptor>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// Docker's manifest list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DockerList {
+    pub(crate) schema_version: u32,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(crate) media_type: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(crate) manifests: Vec<DockerDescriptor>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DockerDescriptor {
-    pub(crate) media_type: &'static str,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(crate) media_type: String,
     pub(crate) size: u64,
     pub(crate) digest: String,
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "is_empty")]
+    pub(crate) urls: Vec<String>,
+    /// That of an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) platform: Option<DockerPlatform>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct DockerPlatform {
+    #[serde(flatten)]
+    pub(crate) platform: Platform,
+    /// Of the processor.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "is_empty")]
+    pub(crate) features: Vec<String>,
 }
 
 /// An image configuration: of a Docker one, only what an OCI one has.

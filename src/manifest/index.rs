@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use super::edit::ZSTD_ANNOTATION;
 use super::{Descriptor, Error, ManifestBytes, Part, Platform};
 use crate::digest::Digest;
 use crate::media_type::MediaType;
-
-/// On an instance: `"true"` says that its layers are zstd.
-const ZSTD_ANNOTATION: &str = "io.github.containers.compression.zstd";
 
 /// What an index consists of: its instances.
 ///

@@ -12,10 +12,12 @@ use crate::media_type::MediaType;
 mod artifact;
 pub mod convert;
 pub(crate) mod document;
+pub(crate) mod edit;
 pub(crate) mod go_json;
 mod guess;
 mod image;
 mod index;
+pub(crate) mod layer_type;
 mod platform;
 mod rootfs;
 
@@ -23,7 +25,7 @@ pub(crate) use artifact::Artifact;
 pub use image::ImageManifest;
 pub use index::{Index, Instance, Preference};
 pub use oci_spec::image::Descriptor;
-pub use platform::{Platform, PlatformChoice};
+pub use platform::{Platform, PlatformChoice, PlatformParseError};
 pub use rootfs::RootFsError;
 pub(crate) use rootfs::diff_ids;
 

@@ -1,6 +1,7 @@
 //! What an image runs on, and what is wanted.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Where an image runs: the names are Go's, as in every image
 /// ([specification](https://github.com/opencontainers/image-spec/blob/main/image-index.md#image-index-property-descriptions)).
@@ -37,6 +38,40 @@ impl Platform {
     /// The variant of the architecture, `v7`.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
+    }
+
+    /// True when an image for `other` is one for this platform: a platform without a variant means all variants.
+    ///
+    /// ```
+    /// use transship::manifest::Platform;
+    ///
+    /// let (arm, v7): (Platform, Platform) = ("linux/arm".parse()?, "linux/arm/v7".parse()?);
+    /// assert!(arm.includes(&v7) && !v7.includes(&arm));
+    /// # Ok::<(), transship::manifest::PlatformParseError>(())
+    /// ```
+    pub fn includes(&self, other: &Self) -> bool {
+        let is_any = self.variant.is_none();
+        (&self.os, &self.architecture) == (&other.os, &other.architecture) && (is_any || self.variant == other.variant)
+    }
+}
+
+/// Text that is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a platform: OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64 or linux/arm/v7")]
+pub struct PlatformParseError(String);
+
+impl FromStr for Platform {
+    type Err = PlatformParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+        match *text.split('/').collect::<Vec<_>>() {
+            [os, architecture] if is_word(os) && is_word(architecture) => Ok(Self::new(os, architecture, None)),
+            [os, architecture, variant] if [os, architecture, variant].into_iter().all(is_word) => {
+                Ok(Self::new(os, architecture, Some(variant.to_owned())))
+            }
+            _ => Err(PlatformParseError(text.to_owned())),
+        }
     }
 }
 

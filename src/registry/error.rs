@@ -66,6 +66,11 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// A blob that is made on the way, so that nobody knows its digest yet.
+    PushingNewBlob {
+        /// The repository contacted.
+        name: Name,
+    },
     /// A manifest, on its way to the registry.
     PuttingManifest {
         /// The tag or the digest.
@@ -105,6 +110,7 @@ impl fmt::Display for Operation {
             Self::ListingReferrers { digest, name } => write!(f, "listing the referrers of {digest} in {name}"),
             Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
             Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),
+            Self::PushingNewBlob { name } => write!(f, "pushing a blob to {name}"),
             Self::PuttingManifest { selector, name } => write!(f, "putting manifest {selector} into {name}"),
             Self::DeletingManifest { digest, name } => write!(f, "deleting manifest {digest} from {name}"),
             Self::LoggingIn { registry } => write!(f, "logging in to {registry}"),

@@ -45,7 +45,7 @@ pub use push::Stored;
 pub use referrers::Referrer;
 pub use signature_extension::ExtensionSignature;
 pub use token::TokenError;
-pub use upload::BlobUpload;
+pub use upload::{BlobUpload, UPLOAD_CHUNK_SIZE};
 
 /// The domain whose API is elsewhere.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");

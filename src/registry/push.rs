@@ -22,12 +22,23 @@ pub struct Stored {
 impl RegistryClient {
     /// Whether the repository has a blob. The registry is believed.
     pub fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        let response = self.blob_head(digest)?;
+        Ok(response.status == StatusCode::OK)
+    }
+
+    /// The size of a blob that the repository has; `None` where it has none, or does not tell.
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let response = self.blob_head(digest)?;
+        let size = response.single_header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
+        Ok(size.filter(|_| response.status == StatusCode::OK))
+    }
+
+    fn blob_head(&self, digest: &Digest) -> Result<Response, Error> {
         let operation = Operation::CheckingBlob { digest: digest.clone(), name: self.name.clone() };
         let url = self.url(&operation, &format!("blobs/{digest}"))?;
         let mut request = Request { method: Method::HEAD, ..Request::get(url, Arc::clone(&self.tls)) };
         let response = self.send(&operation, &mut request)?;
-        let response = expect_status(&operation, response, &[StatusCode::OK, StatusCode::NOT_FOUND])?;
-        Ok(response.status == StatusCode::OK)
+        expect_status(&operation, response, &[StatusCode::OK, StatusCode::NOT_FOUND])
     }
 
     /// Puts a blob that is in memory, unless it is there.

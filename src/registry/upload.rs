@@ -13,8 +13,8 @@ use crate::digest::Digest;
 use crate::http::{self, HeaderValue, Method, Request, Response, StatusCode, header, retry_after};
 use crate::safe_url::SafeUrl;
 
-/// As much of a blob is in memory and in one request.
-const CHUNK_SIZE: usize = 8 * 1024 * 1024;
+/// As much of a blob is in memory and in one request, in bytes, unless the registry wants more.
+pub const UPLOAD_CHUNK_SIZE: usize = 8 * 1024 * 1024;
 /// A registry may want larger chunks, up to here.
 const LARGEST_CHUNK: usize = 64 * 1024 * 1024;
 /// A line that carried this much may break as often as it likes.
@@ -28,7 +28,8 @@ const CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
 #[derive(Debug)]
 pub struct BlobUpload<'a> {
     client: &'a RegistryClient,
-    digest: Digest,
+    /// `None` as long as nobody knows it.
+    digest: Option<Digest>,
     /// Where the next bytes go; each answer may change it. `None` before the first.
     session: Option<SafeUrl>,
     /// How many bytes the registry has.
@@ -84,13 +85,25 @@ impl RegistryClient {
     /// # }
     /// ```
     pub fn upload(&self, digest: &Digest, size: u64) -> Result<BlobUpload<'_>, Error> {
-        let digest = digest.clone();
-        let mut upload = BlobUpload { client: self, digest, session: None, offset: 0, chunk_size: CHUNK_SIZE };
-        if size > CHUNK_SIZE as u64 {
+        let mut upload = BlobUpload::new(self, Some(digest.clone()));
+        if size > UPLOAD_CHUNK_SIZE as u64 {
             // How large the chunks must be is in the answer.
             upload.begin()?;
         }
         Ok(upload)
+    }
+
+    /// Begins the upload of a blob that is made on the way; [`finish_new`](BlobUpload::finish_new) says what it became.
+    pub fn upload_new(&self) -> Result<BlobUpload<'_>, Error> {
+        let mut upload = BlobUpload::new(self, None);
+        upload.begin()?;
+        Ok(upload)
+    }
+}
+
+impl<'a> BlobUpload<'a> {
+    fn new(client: &'a RegistryClient, digest: Option<Digest>) -> Self {
+        Self { client, digest, session: None, offset: 0, chunk_size: UPLOAD_CHUNK_SIZE }
     }
 }
 
@@ -117,6 +130,12 @@ impl BlobUpload<'_> {
         self.send(Vec::new(), Step::Finish)
     }
 
+    /// Ends an upload of which all chunks were [appended](Self::append), now that the digest is known.
+    pub fn finish_new(&mut self, digest: &Digest) -> Result<(), Error> {
+        self.digest = Some(digest.clone());
+        self.send(Vec::new(), Step::Finish)
+    }
+
     /// Tells the registry to forget what it was sent, as far as it can be told.
     pub fn cancel(&mut self) {
         let Some(url) = self.session.take() else { return };
@@ -135,7 +154,7 @@ impl BlobUpload<'_> {
         let response = expect_success(&operation, self.client.send(&operation, &mut request)?)?;
         let location = self.location(&response)?;
         let wanted = response.single_header(CHUNK_MIN_LENGTH).and_then(|text| text.parse().ok());
-        self.chunk_size = wanted.unwrap_or(CHUNK_SIZE).clamp(CHUNK_SIZE, LARGEST_CHUNK);
+        self.chunk_size = wanted.unwrap_or(UPLOAD_CHUNK_SIZE).clamp(UPLOAD_CHUNK_SIZE, LARGEST_CHUNK);
         let url = location.ok_or_else(|| self.bad_location("the registry does not say where the bytes go"))?;
         response.drain();
         self.offset = 0;
@@ -199,7 +218,10 @@ impl BlobUpload<'_> {
         let body = if sent == 0 { std::mem::take(chunk) } else { chunk.get(sent..).unwrap_or_default().to_vec() };
         let (method, url, range) = match step {
             Step::Append => (Method::PATCH, url, Some(format!("{}-{}", self.offset, end.saturating_sub(1)))),
-            Step::Finish => (Method::PUT, url.with_query("digest", self.digest.as_str()), None),
+            Step::Finish => {
+                let digest = self.digest.as_ref().map_or("", Digest::as_str);
+                (Method::PUT, url.with_query("digest", digest), None)
+            }
         };
         let (outcome, body) = self.request(method, url, body, range);
         if sent == 0 {
@@ -246,7 +268,9 @@ impl BlobUpload<'_> {
             return Err(problem);
         }
         // The end of an upload is the end of its session, also when the answer was lost.
-        if step == Step::Finish && self.client.has_blob(&self.digest)? {
+        if let (Step::Finish, Some(digest)) = (step, &self.digest)
+            && self.client.has_blob(digest)?
+        {
             self.session = None;
             return Ok(true);
         }
@@ -329,7 +353,8 @@ impl BlobUpload<'_> {
 
     /// The registry may hash as it likes; only what can be compared is.
     fn digest_like(&self, stated: &Digest) -> Digest {
-        if stated.algorithm() == self.digest.algorithm() { self.digest.clone() } else { stated.clone() }
+        let same = self.digest.as_ref().filter(|digest| digest.algorithm() == stated.algorithm());
+        same.unwrap_or(stated).clone()
     }
 
     fn bad_location(&self, problem: &str) -> Error {
@@ -342,7 +367,11 @@ impl BlobUpload<'_> {
     }
 
     fn operation(&self) -> Operation {
-        Operation::PushingBlob { digest: self.digest.clone(), name: self.client.name.clone() }
+        let name = self.client.name.clone();
+        match self.digest.clone() {
+            Some(digest) => Operation::PushingBlob { digest, name },
+            None => Operation::PushingNewBlob { name },
+        }
     }
 }
 

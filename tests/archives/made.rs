@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use flate2::write::GzEncoder;
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use transship::copy::{self, Instances, Options};
 use transship::manifest::ManifestBytes;
@@ -57,7 +56,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
-    compress_to_vec(bytes, CompressionLevel::Fastest)
+    zstd::encode_all(bytes, 1).unwrap()
 }
 
 pub fn compressed(bytes: &[u8], form: Form) -> Vec<u8> {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::Error;
 use super::super::staging::write_error;
-use crate::digest::Digest;
+use super::super::{Error, NewBlob};
+use crate::digest::{Digest, MeasuringReader};
 
 /// A blob takes room in pieces of this size. The end of its last piece is a hole, which costs nothing.
 const PIECE_SIZE: u64 = 1024 * 1024;
@@ -52,6 +52,18 @@ impl Spool {
 
     /// Takes all that `reader` gives.
     pub(in crate::destination) fn take_in(&self, digest: &Digest, reader: &mut dyn Read) -> Result<Spooled, Error> {
+        self.take_all(reader, |source| Error::Read { digest: digest.clone(), source })
+    }
+
+    /// Takes a blob that is made on the way.
+    pub(in crate::destination) fn take_in_new(&self, reader: &mut dyn Read) -> Result<(NewBlob, Spooled), Error> {
+        let mut measured = MeasuringReader::new(reader);
+        let spooled = self.take_all(&mut measured, Error::ReadNew)?;
+        let (digest, size) = measured.finish();
+        Ok((NewBlob { digest, size }, spooled))
+    }
+
+    fn take_all(&self, reader: &mut dyn Read, unreadable: impl Fn(io::Error) -> Error) -> Result<Spooled, Error> {
         let mut spooled = Spooled { file: Arc::clone(&self.file), pieces: Vec::new(), size: 0 };
         let mut buffer = vec![0; BUFFER_SIZE];
         loop {
@@ -65,7 +77,7 @@ impl Spool {
                 Ok(0) => return Ok(spooled),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(Error::Read { digest: digest.clone(), source }),
+                Err(error) => return Err(unreadable(error)),
             };
             let bytes = buffer.get(..count).unwrap_or_default();
             self.file.write_all_at(bytes, spooled.end()).map_err(write_error(&self.path))?;
