@@ -47,7 +47,7 @@ pub(super) struct CompressionArgs {
     /// Compress all layers in this format, those too that are in another one
     #[arg(long, value_name = "FORMAT", conflicts_with = "dest_decompress", help_heading = "What is written")]
     dest_compress_format: Option<CompressionFormat>,
-    /// How hard to try: gzip 0 to 9 (6 unless given), zstd 1 to 22 (3)
+    /// How hard to try: gzip 0 to 9 (4 unless given), zstd 1 to 22 (3)
     #[arg(long, value_name = "LEVEL", conflicts_with = "dest_decompress", help_heading = "What is written")]
     dest_compress_level: Option<u8>,
     /// Write layers without compression
