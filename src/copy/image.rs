@@ -126,7 +126,10 @@ impl<'a> ImageCopy<'a> {
         let mut items = Vec::new();
         // A config that is converted is another one.
         if kinds.first().is_some_and(|kind| keeps_config(self.manifest().media_type(), kind)) {
-            items.push(Item { kind: BlobKind::Config, descriptor: self.image.config(), form: None });
+            let config = self.image.config();
+            // An artifact may have one empty blob for both.
+            seen.insert((config.digest().clone(), None));
+            items.push(Item { kind: BlobKind::Config, descriptor: config, form: None });
         }
         for (index, descriptor) in layers.iter().enumerate() {
             let form = forms.get(index).filter(|_| is_tar(descriptor));

@@ -12,6 +12,7 @@ mod keep_alive;
 mod machine;
 mod many_cuts;
 mod proxies;
+mod pushed_once;
 mod pushed_signatures;
 mod pushing;
 mod resuming;
