@@ -67,6 +67,7 @@ impl Lines {
     fn outcome(&self, outcome: &BlobOutcome) -> String {
         match outcome {
             BlobOutcome::AlreadyPresent => "already there".to_owned(),
+            BlobOutcome::Mounted { from } => format!("taken over from {from}"),
             BlobOutcome::LeftElsewhere => "foreign layer, left where it is".to_owned(),
             BlobOutcome::Recompressed { served, became, size } => {
                 format!("{}, became {} ({size} bytes)", self.served(served, 0), short(became))
@@ -149,6 +150,7 @@ impl Progress for Bars {
                 let text = match outcome {
                     BlobOutcome::Copied { .. } | BlobOutcome::Recompressed { .. } => "done",
                     BlobOutcome::AlreadyPresent => "skipped: already there",
+                    BlobOutcome::Mounted { .. } => "skipped: taken over from another repository",
                     BlobOutcome::LeftElsewhere => "skipped: foreign layer",
                 };
                 bar.set_style(Self::style(&format!("{{msg}} {text}")));
@@ -193,6 +195,25 @@ fn served(parts: &[Served]) -> Vec<serde_json::Value> {
     parts.iter().map(|part| json!({"by": part.by.to_string(), "bytes": part.bytes})).collect()
 }
 
+fn finished(digest: &Digest, outcome: &BlobOutcome) -> serde_json::Value {
+    let digest = digest.as_str();
+    let object = |word: &str, parts: &[Served]| json!({"event": "finished", "digest": digest, "outcome": word, "served": served(parts)});
+    match outcome {
+        BlobOutcome::Copied { served, .. } => object("copied", served),
+        BlobOutcome::AlreadyPresent => object("already-present", &[]),
+        BlobOutcome::LeftElsewhere => object("left-elsewhere", &[]),
+        BlobOutcome::Mounted { from } => {
+            let from = from.to_string();
+            json!({"event": "finished", "digest": digest, "outcome": "mounted", "served": [], "from": from})
+        }
+        BlobOutcome::Recompressed { served: parts, became, size } => {
+            let (word, parts) = ("recompressed", served(parts));
+            let became = json!({"digest": became.as_str(), "size": size});
+            json!({"event": "finished", "digest": digest, "outcome": word, "served": parts, "became": became})
+        }
+    }
+}
+
 impl Progress for Json {
     fn event(&self, event: &Event<'_>) {
         let object = match event {
@@ -215,21 +236,7 @@ impl Progress for Json {
                 self.read().remove(*digest);
                 json!({"event": "restarted", "digest": digest.as_str()})
             }
-            Event::Finished { digest, outcome, .. } => {
-                let (word, served) = match outcome {
-                    BlobOutcome::Copied { served: parts, .. } => ("copied", served(parts)),
-                    BlobOutcome::Recompressed { served: parts, .. } => ("recompressed", served(parts)),
-                    BlobOutcome::AlreadyPresent => ("already-present", Vec::new()),
-                    BlobOutcome::LeftElsewhere => ("left-elsewhere", Vec::new()),
-                };
-                let digest = digest.as_str();
-                if let BlobOutcome::Recompressed { became, size, .. } = outcome {
-                    let became = json!({"digest": became.as_str(), "size": size});
-                    json!({"event": "finished", "digest": digest, "outcome": word, "served": served, "became": became})
-                } else {
-                    json!({"event": "finished", "digest": digest, "outcome": word, "served": served})
-                }
-            }
+            Event::Finished { digest, outcome, .. } => finished(digest, outcome),
             Event::Signatures { manifest, count } => {
                 json!({"event": "signatures", "manifest": manifest.as_str(), "count": count})
             }

@@ -6,13 +6,14 @@ use std::sync::atomic::AtomicBool;
 use super::error::{Change, Unchangeable};
 use super::layer::NewForm;
 use super::watched::{WatchedReader, read_error};
-use super::{BlobKind, BlobOutcome, Error, Event, Run};
+use super::{BlobKind, BlobOutcome, Error, Event, Run, reuse};
 use crate::compression;
 use crate::destination::BlobInput;
 use crate::digest::Digest;
 use crate::manifest::edit::NewLayer;
 use crate::manifest::layer_type::LayerType;
 use crate::manifest::{Descriptor, MAX_CONFIG_SIZE};
+use crate::reference::Name;
 use crate::source::{self, ImageSource};
 
 /// A blob of an image.
@@ -44,10 +45,12 @@ enum Found {
     AsIs,
     /// The form that it was to get.
     As(NewLayer),
+    /// The blob, now that the registry has taken it over from there.
+    TakenOver(Name),
 }
 
 impl Job<'_> {
-    /// Copies a blob unless it is there already, or may stay elsewhere. Returns what it became, if it changed.
+    /// Copies a blob unless it is there already, the registry has it elsewhere, or it may stay where it is. Returns what it became, if it changed.
     pub(super) fn copy(&self, item: &Item<'_>) -> Result<Option<NewLayer>, Error> {
         let Item { kind, descriptor, .. } = *item;
         let digest = Digest::try_from(descriptor.digest()).map_err(source::Error::Digest)?;
@@ -60,6 +63,7 @@ impl Job<'_> {
             match self.find(item, &digest)? {
                 Found::AsIs => (BlobOutcome::AlreadyPresent, None),
                 Found::As(new) => (BlobOutcome::AlreadyPresent, Some(new)),
+                Found::TakenOver(from) => (BlobOutcome::Mounted { from }, None),
                 Found::Nothing => self.transfer(item, &digest)?,
             }
         };
@@ -68,7 +72,12 @@ impl Job<'_> {
     }
 
     fn find(&self, item: &Item<'_>, digest: &Digest) -> Result<Found, Error> {
-        let as_is = || Ok(if self.run.destination.has_blob(item.descriptor)? { Found::AsIs } else { Found::Nothing });
+        let as_is = || {
+            if self.run.destination.has_blob(item.descriptor)? {
+                return Ok(Found::AsIs);
+            }
+            Ok(reuse::mount(self, item)?.map_or(Found::Nothing, Found::TakenOver))
+        };
         let Some(form) = item.form else { return as_is() };
         let made = self.run.made().get(&(digest.clone(), form.diff_id.clone())).cloned();
         if let Some(new) = made.or_else(|| form.is_there.clone()) {

@@ -22,6 +22,7 @@ mod layer;
 mod options;
 mod plan;
 mod progress;
+mod reuse;
 mod signatures;
 mod watched;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::digest::Digest;
+use crate::reference::Name;
 use crate::source::Served;
 
 /// Hears what a copy does. It is called from several threads, often: it should be quick.
@@ -119,6 +120,11 @@ pub enum BlobOutcome {
     },
     /// It was at the destination already, as it is or in the compression that it was to get.
     AlreadyPresent,
+    /// The destination's registry took it over from another of its repositories.
+    Mounted {
+        /// Which one.
+        from: Name,
+    },
     /// It is a foreign layer, and stays where its URLs point.
     LeftElsewhere,
 }

@@ -8,7 +8,7 @@ use crate::config::{Config, LookasideError};
 use crate::digest::{self, Digest};
 use crate::manifest::{self, Descriptor, ManifestBytes, go_json};
 use crate::media_type::MediaType;
-use crate::reference::{self, ImageReference, Reference};
+use crate::reference::{self, ImageReference, Name, Reference};
 use crate::signature::UntrustedSignature;
 use crate::{registry as api, source};
 
@@ -51,6 +51,17 @@ pub trait ImageDestination: Send + Sync {
     /// True when the blob is there already, whole. The bytes on this machine are checked, not believed; a registry is
     /// believed.
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error>;
+
+    /// The repository that blobs can be taken over into, as it is contacted; `None` for a place that is not in a registry.
+    fn repository(&self) -> Option<&Name> {
+        None
+    }
+
+    /// Has the registry take a blob over from another of its repositories: the first of `candidates` that works is
+    /// returned. `None` when the bytes must be brought, because none works, or the place is not in their registry.
+    fn reuse_blob(&self, _descriptor: &Descriptor, _candidates: &[Name]) -> Result<Option<Name>, Error> {
+        Ok(None)
+    }
 
     /// Takes a blob in. `input` fails unless the bytes are those of `descriptor`; then nothing remains of them that
     /// anybody could take for the blob.
@@ -376,7 +387,7 @@ fn kind(image: &ImageReference) -> &'static str {
 }
 
 /// A document that is made here, for the repository `name`.
-fn json_bytes(name: &reference::Name, document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+fn json_bytes(name: &Name, document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     go_json::to_vec(document).map_err(|source| Error::Json { path: name.to_string().into(), source })
 }
 

@@ -13,8 +13,8 @@ use crate::config::{Config, RegistriesD};
 use crate::digest::{Digest, MeasuringReader};
 use crate::manifest::{Descriptor, ManifestBytes, document};
 use crate::media_type::MediaType;
-use crate::reference::{DockerReference, ImageReference, Reference};
-use crate::registry::{BlobUpload, RegistryClient, Selector, UPLOAD_CHUNK_SIZE};
+use crate::reference::{DockerReference, ImageReference, Name, Reference};
+use crate::registry::{BegunUpload, BlobUpload, Mount, RegistryClient, Selector, UPLOAD_CHUNK_SIZE};
 use crate::signature::{SigstoreSignature, UntrustedSignature};
 use crate::source::{self, Options};
 
@@ -31,6 +31,10 @@ pub struct RegistryDestination {
 struct State {
     /// The blobs that were pushed, or that the registry says it has.
     blobs: HashSet<Digest>,
+    /// The uploads that the registry has begun instead of mounting a blob.
+    begun: HashMap<Digest, BegunUpload>,
+    /// Repositories that nothing can be mounted from.
+    refused: HashSet<Name>,
     /// What signatures can be about.
     manifests: HashMap<Digest, document::Descriptor>,
     top: Option<ManifestBytes>,
@@ -53,6 +57,22 @@ impl RegistryDestination {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_mount_from(&self, from: &Name) -> bool {
+        let to = self.physical.name();
+        from != to && from.domain() == to.domain() && !self.state().refused.contains(from)
+    }
+
+    /// One upload of a blob is enough: the registry is told to forget the one before.
+    fn keep_begun(&self, digest: &Digest, upload: Option<BegunUpload>) {
+        let old = match upload {
+            Some(upload) => self.state().begun.insert(digest.clone(), upload),
+            None => self.state().begun.remove(digest),
+        };
+        if let Some(old) = old {
+            self.client.go_on(old).cancel();
+        }
     }
 
     /// What the manifest is put under: the tag, or a digest that it must have.
@@ -122,9 +142,37 @@ impl ImageDestination for RegistryDestination {
         Ok(is_there)
     }
 
+    fn repository(&self) -> Option<&Name> {
+        Some(self.physical.name())
+    }
+
+    fn reuse_blob(&self, descriptor: &Descriptor, candidates: &[Name]) -> Result<Option<Name>, Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        for from in candidates.iter().filter(|from| self.may_mount_from(from)) {
+            match self.client.mount(&digest, from) {
+                Ok(Mount::Mounted) => {
+                    self.keep_begun(&digest, None);
+                    self.state().blobs.insert(digest);
+                    return Ok(Some(from.clone()));
+                }
+                Ok(Mount::Begun(upload)) => self.keep_begun(&digest, Some(upload)),
+                Err(error) => {
+                    log::debug!("{}", crate::error::one_line(&error));
+                    self.state().refused.insert(from.clone());
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        let mut upload = self.client.upload(&digest, descriptor.size()).map_err(failed)?;
+        let begun = self.state().begun.remove(&digest);
+        let upload = match begun {
+            Some(begun) => Ok(self.client.go_on(begun)),
+            None => self.client.upload(&digest, descriptor.size()),
+        };
+        let mut upload = upload.map_err(failed)?;
         push(&mut upload, &digest, descriptor.size(), input).inspect_err(|_| upload.cancel())?;
         self.state().blobs.insert(digest);
         Ok(())

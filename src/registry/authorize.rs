@@ -57,6 +57,16 @@ impl Authorizer {
         Self { wire, clock, identity, insecure, state }
     }
 
+    /// The same, for requests that need another scope too. It knows what was learned so far; its tokens are its own.
+    pub(super) fn with_scope(&self, scope: TokenScope) -> Self {
+        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = known.scopes.iter().cloned().chain([scope]).collect();
+        let (wire, clock) = (Arc::clone(&self.wire), Arc::clone(&self.clock));
+        let wider = Self::new(wire, clock, self.identity.clone(), scopes, self.insecure);
+        wider.state.lock().unwrap_or_else(PoisonError::into_inner).challenge.clone_from(&known.challenge);
+        wider
+    }
+
     /// Sends `request`, which goes to the endpoint itself. A 401 comes back only when nothing is left to try.
     ///
     /// It only adds its header, so that a large body need not be copied.

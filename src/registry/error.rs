@@ -71,6 +71,15 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// A blob that the registry has in another repository.
+    MountingBlob {
+        /// Which one.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+        /// Where the blob may be.
+        from: Name,
+    },
     /// A manifest, on its way to the registry.
     PuttingManifest {
         /// The tag or the digest.
@@ -111,6 +120,7 @@ impl fmt::Display for Operation {
             Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
             Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),
             Self::PushingNewBlob { name } => write!(f, "pushing a blob to {name}"),
+            Self::MountingBlob { digest, name, from } => write!(f, "mounting blob {digest} from {from} in {name}"),
             Self::PuttingManifest { selector, name } => write!(f, "putting manifest {selector} into {name}"),
             Self::DeletingManifest { digest, name } => write!(f, "deleting manifest {digest} from {name}"),
             Self::LoggingIn { registry } => write!(f, "logging in to {registry}"),

@@ -4,7 +4,7 @@
 //! A [`RegistryClient`] speaks to one repository on one host. It knows nothing of mirrors: when it fails, it says so
 //! with a typed [`Error`], and [`source`](crate::source) decides what is next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
@@ -29,6 +29,7 @@ mod error_body;
 pub(crate) mod external;
 mod link;
 mod login;
+mod mount;
 mod push;
 mod referrers;
 mod signature_extension;
@@ -41,11 +42,12 @@ pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
 pub use error_body::{ErrorEntry, ErrorResponse};
 pub use login::check_login;
+pub use mount::Mount;
 pub use push::Stored;
 pub use referrers::Referrer;
 pub use signature_extension::ExtensionSignature;
 pub use token::TokenError;
-pub use upload::{BlobUpload, UPLOAD_CHUNK_SIZE};
+pub use upload::{BegunUpload, BlobUpload, UPLOAD_CHUNK_SIZE};
 
 /// The domain whose API is elsewhere.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -90,6 +92,8 @@ pub struct RegistryClient {
     /// The wire without retries, for the question whether there is https at all.
     bare: Arc<dyn Wire>,
     authorizer: authorize::Authorizer,
+    /// The same, by the path of another repository that blobs are mounted from.
+    mounting: Mutex<HashMap<String, Arc<authorize::Authorizer>>>,
     base: OnceLock<SafeUrl>,
     /// Whether the registry keeps signatures of its own accord, once it was asked.
     keeps_signatures: Mutex<Option<bool>>,
@@ -122,8 +126,20 @@ impl RegistryClient {
         let stack: Arc<dyn Wire> = Arc::new(Redirecting::new(retrying));
         let anonymous = Arc::clone(&stack);
         let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scopes, insecure);
-        let (base, keeps_signatures) = (OnceLock::new(), Mutex::default());
-        Self { name, api_host, tls, insecure, clock, retry, anonymous, bare: wire, authorizer, base, keeps_signatures }
+        Self {
+            name,
+            api_host,
+            tls,
+            insecure,
+            clock,
+            retry,
+            anonymous,
+            bare: wire,
+            authorizer,
+            mounting: Mutex::default(),
+            base: OnceLock::new(),
+            keeps_signatures: Mutex::default(),
+        }
     }
 
     /// The repository.
@@ -202,10 +218,7 @@ impl RegistryClient {
 
     /// Sends a request to the endpoint itself, authorised; any status.
     fn send(&self, operation: &Operation, request: &mut Request) -> Result<Response, Error> {
-        self.authorizer.send(request).map_err(|failure| match failure {
-            authorize::Failure::Http(source) => Error::Http { operation: operation.clone(), source },
-            authorize::Failure::Token(source) => Error::Token { operation: operation.clone(), source },
-        })
+        self.authorizer.send(request).map_err(|failure| unanswered(operation, failure))
     }
 
     /// `/v2/<path>/<rest>`
@@ -274,6 +287,14 @@ impl fmt::Display for Selector {
             Self::Tag(tag) => tag.fmt(f),
             Self::Digest(digest) => digest.fmt(f),
         }
+    }
+}
+
+fn unanswered(operation: &Operation, failure: authorize::Failure) -> Error {
+    let operation = operation.clone();
+    match failure {
+        authorize::Failure::Http(source) => Error::Http { operation, source },
+        authorize::Failure::Token(source) => Error::Token { operation, source },
     }
 }
 

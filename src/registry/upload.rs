@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::push::{check_digest, expect_success};
 use super::{Error, ErrorResponse, Operation, RegistryClient};
 use crate::digest::Digest;
-use crate::http::{self, HeaderValue, Method, Request, Response, StatusCode, header, retry_after};
+use crate::http::{self, HeaderValue, Method, Request, Response, StatusCode, Tls, header, retry_after};
 use crate::safe_url::SafeUrl;
 
 /// As much of a blob is in memory and in one request, in bytes, unless the registry wants more.
@@ -93,6 +93,12 @@ impl RegistryClient {
         Ok(upload)
     }
 
+    /// Goes on with an upload that this client has begun.
+    pub fn go_on(&self, begun: BegunUpload) -> BlobUpload<'_> {
+        let BegunUpload { digest, session, chunk_size } = begun;
+        BlobUpload { client: self, digest, session, offset: 0, chunk_size }
+    }
+
     /// Begins the upload of a blob that is made on the way; [`finish_new`](BlobUpload::finish_new) says what it became.
     pub fn upload_new(&self) -> Result<BlobUpload<'_>, Error> {
         let mut upload = BlobUpload::new(self, None);
@@ -101,8 +107,27 @@ impl RegistryClient {
     }
 }
 
+/// What begins an upload. A session too many is forgotten by the registry in time, so it may be sent twice.
+pub(super) fn session_request(url: SafeUrl, tls: Arc<Tls>) -> Request {
+    Request { method: Method::POST, idempotent: Some(true), ..Request::get(url, tls) }
+}
+
+/// An upload that the registry is ready for, and has no byte of.
+#[derive(Debug)]
+pub struct BegunUpload {
+    digest: Option<Digest>,
+    session: Option<SafeUrl>,
+    chunk_size: usize,
+}
+
+impl From<BlobUpload<'_>> for BegunUpload {
+    fn from(upload: BlobUpload<'_>) -> Self {
+        Self { digest: upload.digest, session: upload.session, chunk_size: upload.chunk_size }
+    }
+}
+
 impl<'a> BlobUpload<'a> {
-    fn new(client: &'a RegistryClient, digest: Option<Digest>) -> Self {
+    pub(super) fn new(client: &'a RegistryClient, digest: Option<Digest>) -> Self {
         Self { client, digest, session: None, offset: 0, chunk_size: UPLOAD_CHUNK_SIZE }
     }
 }
@@ -148,10 +173,13 @@ impl BlobUpload<'_> {
     fn begin(&mut self) -> Result<SafeUrl, Error> {
         let operation = self.operation();
         let url = self.client.url(&operation, "blobs/uploads/")?;
-        let mut request = Request { method: Method::POST, ..Request::get(url, Arc::clone(&self.client.tls)) };
-        // A session too many is forgotten by the registry in time.
-        request.idempotent = Some(true);
+        let mut request = session_request(url, Arc::clone(&self.client.tls));
         let response = expect_success(&operation, self.client.send(&operation, &mut request)?)?;
+        self.take_in_session(response)
+    }
+
+    /// Reads the answer to a request that begins an upload.
+    pub(super) fn take_in_session(&mut self, response: Response) -> Result<SafeUrl, Error> {
         let location = self.location(&response)?;
         let wanted = response.single_header(CHUNK_MIN_LENGTH).and_then(|text| text.parse().ok());
         self.chunk_size = wanted.unwrap_or(UPLOAD_CHUNK_SIZE).clamp(UPLOAD_CHUNK_SIZE, LARGEST_CHUNK);
@@ -352,7 +380,7 @@ impl BlobUpload<'_> {
     }
 
     /// The registry may hash as it likes; only what can be compared is.
-    fn digest_like(&self, stated: &Digest) -> Digest {
+    pub(super) fn digest_like(&self, stated: &Digest) -> Digest {
         let same = self.digest.as_ref().filter(|digest| digest.algorithm() == stated.algorithm());
         same.unwrap_or(stated).clone()
     }

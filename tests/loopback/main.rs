@@ -11,6 +11,7 @@ mod forwarder;
 mod keep_alive;
 mod machine;
 mod many_cuts;
+mod mounting;
 mod proxies;
 mod pushed_once;
 mod pushed_signatures;

@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::request::ReceivedRequest;
 use super::server::Server;
 use super::server_tls::ServerTls;
-use super::token::is_basic;
+use super::token::{TOKEN_PATH, TokenService, is_basic};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone)]
@@ -43,6 +43,11 @@ pub struct Uploads {
     /// Where uploads go instead of the registry itself.
     elsewhere: Option<String>,
     knows_referrers: bool,
+    mounts: bool,
+    tokens: Option<TokenService>,
+    /// Scopes that no token is given for.
+    denied: Vec<&'static str>,
+    signatures: Option<KeptSignatures>,
     state: Arc<Mutex<State>>,
 }
 
@@ -51,7 +56,8 @@ struct State {
     seen: HashMap<String, usize>,
     sessions: BTreeMap<usize, Vec<u8>>,
     begun: usize,
-    blobs: BTreeMap<String, Vec<u8>>,
+    /// By repository and digest.
+    blobs: BTreeMap<(String, String), Vec<u8>>,
     /// By repository and tag or digest.
     manifests: BTreeMap<String, (String, Vec<u8>)>,
 }
@@ -92,6 +98,35 @@ impl Uploads {
         self
     }
 
+    /// Takes blobs over from one repository into another. Without it, such a request begins an upload, as the
+    /// specification has it.
+    #[must_use]
+    pub fn mounting(mut self) -> Self {
+        self.mounts = true;
+        self
+    }
+
+    /// Lets in only who has a token of its own token service, which gives one to everybody.
+    #[must_use]
+    pub fn requiring_token(mut self) -> Self {
+        self.tokens = Some(TokenService::new("uploads"));
+        self
+    }
+
+    /// The token service answers 403 to who asks for this scope, among others.
+    #[must_use]
+    pub fn denying(mut self, scope: &'static str) -> Self {
+        self.denied.push(scope);
+        self
+    }
+
+    /// Has the signature extension, for manifests that it has.
+    #[must_use]
+    pub fn keeping_signatures(mut self) -> Self {
+        self.signatures = Some(KeptSignatures::default());
+        self
+    }
+
     /// Opens it, over plain HTTP.
     pub fn serve(self) -> RunningUploads {
         let state = Arc::clone(&self.state);
@@ -109,6 +144,11 @@ impl Uploads {
             && !is_basic(request, user, password)
         {
             return error(401, "UNAUTHORIZED").header("WWW-Authenticate", "Basic realm=\"uploads\"");
+        }
+        if let Some(service) = &self.tokens
+            && let Some(reply) = self.token(service, request)
+        {
+            return reply;
         }
         let mut state = self.state.lock().unwrap();
         let seen = state.seen.entry(request.method.clone()).or_default();
@@ -137,14 +177,35 @@ impl Uploads {
         }
     }
 
+    /// A token, or what is said to who has none that fits.
+    fn token(&self, service: &TokenService, request: &ReceivedRequest) -> Option<Reply> {
+        if request.path() == TOKEN_PATH {
+            let scopes = request.query("scope");
+            let is_denied = scopes.iter().any(|scope| self.denied.contains(&scope.as_str()));
+            return Some(if is_denied { error(403, "DENIED") } else { service.answer(request) });
+        }
+        let repository = request.path().strip_prefix("/v2/")?;
+        let cut = ["/blobs/", "/manifests/"].iter().find_map(|part| repository.find(part)).unwrap_or(0);
+        let to = format!("repository:{}:push", &repository[..cut]);
+        let from = request.query("from").into_iter().map(|from| format!("repository:{from}:pull"));
+        let realm = format!("http://{}{TOKEN_PATH}", request.header("host").unwrap_or_default());
+        std::iter::once(to).chain(from).find_map(|scope| service.check(request, Some(&scope), &realm).err())
+    }
+
     fn act(&self, state: &mut State, request: &ReceivedRequest, bytes: usize) -> Reply {
+        if let Some(kept) = &self.signatures
+            && let Some(reply) = kept.answer(request, |key| state.manifests.contains_key(key))
+        {
+            return reply;
+        }
         let Some(rest) = request.path().strip_prefix("/v2/") else { return error(404, "NOT_FOUND") };
         if let Some((repository, selector)) = rest.rsplit_once("/manifests/") {
             return self.manifest(state, request, repository, selector);
         }
-        let Some((_, item)) = rest.rsplit_once("/blobs/") else { return error(404, "NOT_FOUND") };
+        let Some((repository, item)) = rest.split_once("/blobs/") else { return error(404, "NOT_FOUND") };
         match (request.method.as_str(), item.strip_prefix("uploads/")) {
-            ("GET" | "HEAD", None) => match state.blobs.get(item) {
+            ("POST", Some("")) if self.mounts && state.mount(request, repository) => Reply::new(201),
+            ("GET" | "HEAD", None) => match state.blobs.get(&(repository.to_owned(), item.to_owned())) {
                 Some(blob) => Reply::ok(blob.clone()),
                 None => error(404, "BLOB_UNKNOWN"),
             },
@@ -183,7 +244,8 @@ impl Uploads {
                     return error(400, "DIGEST_INVALID");
                 }
                 let blob = state.sessions.remove(&number).unwrap_or_default();
-                state.blobs.insert(digest.clone(), blob);
+                let repository = rest.split_once("/blobs/").map_or(rest, |(repository, _)| repository);
+                state.blobs.insert((repository.to_owned(), digest.clone()), blob);
                 Reply::new(201).header("Docker-Content-Digest", &digest)
             }
             _ => error(405, "UNSUPPORTED"),
@@ -234,9 +296,16 @@ impl RunningUploads {
         format!("{}/{rest}", self.authority())
     }
 
-    /// The bytes of a blob that is there.
+    /// The bytes of a blob that is in some repository.
     pub fn blob(&self, digest: &Digest) -> Option<Vec<u8>> {
-        self.state.lock().unwrap().blobs.get(digest.as_str()).cloned()
+        let state = self.state.lock().unwrap();
+        state.blobs.iter().find(|((_, key), _)| key == digest.as_str()).map(|(_, blob)| blob.clone())
+    }
+
+    /// Whether the repository has the blob.
+    pub fn has(&self, repository: &str, digest: &Digest) -> bool {
+        let key = (repository.to_owned(), digest.to_string());
+        self.state.lock().unwrap().blobs.contains_key(&key)
     }
 
     /// The media type and the bytes of a manifest that is there.
@@ -261,6 +330,45 @@ impl Deref for RunningUploads {
 
     fn deref(&self) -> &Server {
         &self.server
+    }
+}
+
+impl State {
+    /// False when there is nothing to take over.
+    fn mount(&mut self, request: &ReceivedRequest, repository: &str) -> bool {
+        let ([digest], [from]) = (&request.query("mount")[..], &request.query("from")[..]) else { return false };
+        let Some(blob) = self.blobs.get(&(from.clone(), digest.clone())).cloned() else { return false };
+        self.blobs.insert((repository.to_owned(), digest.clone()), blob);
+        true
+    }
+}
+
+/// What the signature extension keeps, by repository and digest.
+#[derive(Default)]
+struct KeptSignatures(Mutex<BTreeMap<String, Vec<serde_json::Value>>>);
+
+impl KeptSignatures {
+    /// `None` for a request about something else. `has` knows the manifests, by the same keys.
+    fn answer(&self, request: &ReceivedRequest, has: impl Fn(&str) -> bool) -> Option<Reply> {
+        if request.path() == "/v2/" {
+            return Some(Reply::json(&json!({})).header("X-Registry-Supports-Signatures", "1"));
+        }
+        let (repository, digest) = request.path().strip_prefix("/extensions/v2/")?.split_once("/signatures/")?;
+        let key = format!("{repository}@{digest}");
+        if !has(&key) {
+            return Some(error(404, "MANIFEST_UNKNOWN"));
+        }
+        let mut kept = self.0.lock().unwrap();
+        let kept = kept.entry(key).or_default();
+        if request.method != "PUT" {
+            return Some(Reply::json(&json!({"signatures": kept})));
+        }
+        let signature: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        if kept.iter().any(|there| there["name"] == signature["name"]) {
+            return Some(error(409, "SIGNATURE_EXISTS"));
+        }
+        kept.push(signature);
+        Some(Reply::new(201))
     }
 }
 
