@@ -15,6 +15,8 @@ mod support {
     pub mod token_server;
 }
 
+use std::fs;
+
 use serde_json::Value;
 use support::clients::Clients;
 use support::command::{finish, run};
@@ -96,6 +98,61 @@ fn a_token_names_both_repositories() {
     scopes.sort();
     let (push, pull) = ("repository:team/two:pull,push", "repository:org/one:pull");
     assert_eq!(scopes, [vec![pull], vec![push], vec![push, pull]]);
+}
+
+#[test]
+fn what_was_pushed_once_is_not_sent_to_another_repository() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    original(&clients);
+    let registry = DockerRegistry::anonymous(&program);
+    let [one, two] = ["org/one:1", "team/two:1"].map(|path| registry.image(path));
+    copy(&clients, &[TO_HTTP], "dir:original", &one);
+    assert_no_bytes(&copy(&clients, &[TO_HTTP], "dir:original", &two));
+    assert_is_original(&clients, &[FROM_HTTP], &two);
+}
+
+#[test]
+fn what_was_pulled_once_and_is_large_is_not_sent_to_another_repository() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    original(&clients);
+    let registry = DockerRegistry::anonymous(&program);
+    let [one, two] = ["org/one:1", "team/two:1"].map(|path| registry.image(path));
+    run(clients.skopeo().args(["copy", "--insecure-policy", "--all", TO_HTTP, "dir:original", &one]));
+    copy(&clients, &[FROM_HTTP], &one, "oci:pulled:1");
+    let outcomes = copy(&clients, &[TO_HTTP], "oci:pulled:1", &two);
+    let count = |name: &str| outcomes.iter().filter(|outcome| *outcome == name).count();
+    assert_eq!((count("mounted"), count("copied"), count("already-present")), (1, 4, 2), "{outcomes:?}");
+    assert_is_original(&clients, &[FROM_HTTP], &two);
+}
+
+/// What is remembered is tried and not believed: another registry has come to the same address, say.
+#[test]
+fn what_is_not_there_any_more_is_sent() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    original(&clients);
+    let registry = DockerRegistry::anonymous(&program);
+    copy(&clients, &[TO_HTTP], "dir:original", &registry.image("org/one:1"));
+    // The files of the cache say org/one; now they say something that never was.
+    let mut directories = vec![clients.path("cache/transship/blob-info")];
+    let mut files = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text.contains("/org/one\""), "{text}");
+                fs::write(&path, text.replace("/org/one\"", "/org/gone\"")).unwrap();
+                files += 1;
+            }
+        }
+    }
+    assert_eq!(files, 5);
+    let two = registry.image("team/two:1");
+    let outcomes = copy(&clients, &[TO_HTTP], "dir:original", &two);
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "copied").count(), 5, "{outcomes:?}");
+    assert_is_original(&clients, &[FROM_HTTP], &two);
 }
 
 #[test]

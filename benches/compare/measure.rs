@@ -68,7 +68,8 @@ impl Meter {
     fn prepared(&self, program: &Path) -> Command {
         drop(fs::remove_dir_all(self.destination_path()));
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.work.path());
+        let home = self.work.path();
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
         command
     }
 

@@ -8,6 +8,7 @@ use super::args::{CopyArgs, Global};
 use super::signature_args::SigningArgs;
 use super::{Failure, progress, settings, standalone};
 use crate::config::Config;
+use crate::copy::BlobInfoCache;
 use crate::destination::{DockerArchiveDestination, ImageDestination};
 use crate::reference::ImageReference;
 use crate::signature::ImageSigner;
@@ -27,6 +28,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
     let destination = open_destination(global, args, &to, &config, &options)?;
     let source = source::open_with(&config, &from, &options)?;
     let progress = progress::chosen(args.progress, args.quiet, &*source);
+    let cache = config.paths.blob_info_dir().map(BlobInfoCache::new);
     let options = copy::Options {
         instances: args.instances.instances(),
         platform: settings::platform(global),
@@ -37,6 +39,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
         signers: &signers,
         sign_identity,
         parallel_copies: args.image_parallel_copies,
+        blob_info: cache.as_ref(),
         progress: &*progress,
         cancelled: &AtomicBool::new(false),
     };

@@ -40,6 +40,11 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// The one that is printed so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Gzip, Self::Zstd, Self::Bzip2, Self::Xz].into_iter().find(|compression| compression.to_string() == name)
+    }
+
     /// That of a stream which begins with these bytes; `None` for one that is not compressed.
     pub(crate) fn of(beginning: &[u8]) -> Option<Self> {
         [

@@ -24,6 +24,8 @@ pub struct Environment {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`
     pub xdg_config_home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`
+    pub xdg_cache_home: Option<PathBuf>,
     /// `DOCKER_CONFIG`, a directory
     pub docker_config: Option<PathBuf>,
     /// `CONTAINERS_REGISTRIES_CONF`, or else its old name `REGISTRIES_CONFIG_PATH`
@@ -56,6 +58,7 @@ impl Environment {
         Self {
             xdg_runtime_dir: variable("XDG_RUNTIME_DIR"),
             xdg_config_home: variable("XDG_CONFIG_HOME"),
+            xdg_cache_home: variable("XDG_CACHE_HOME"),
             docker_config: variable("DOCKER_CONFIG"),
             registries_conf: variable("CONTAINERS_REGISTRIES_CONF").or_else(|| variable("REGISTRIES_CONFIG_PATH")),
             registries_conf_dir: variable("CONTAINERS_REGISTRIES_CONF_DIR"),
@@ -78,6 +81,7 @@ impl Environment {
             home: Some(root.join("home")),
             xdg_runtime_dir: None,
             xdg_config_home: None,
+            xdg_cache_home: None,
             docker_config: None,
             registries_conf: None,
             registries_conf_dir: None,
@@ -284,14 +288,30 @@ impl Paths {
 
     /// The signature store where registries.d names none; `None` for a user without a home.
     pub fn default_lookaside_dir(&self) -> Option<PathBuf> {
-        match self.environment.rootless_uid.unwrap_or(self.environment.uid) {
+        match self.user_id() {
             0 => Some(self.environment.in_system("var/lib/containers/sigstore")),
             _ => self.environment.in_home(".local/share/containers/sigstore"),
         }
     }
 
+    /// Where the program keeps what it has learned of blobs; `None` for a user without a home.
+    pub fn blob_info_dir(&self) -> Option<PathBuf> {
+        let environment = &self.environment;
+        let caches = environment.xdg_cache_home.clone().filter(|directory| directory.is_absolute());
+        let caches = caches.or_else(|| match self.user_id() {
+            0 => Some(environment.in_system("var/cache")),
+            _ => environment.in_home(".cache"),
+        });
+        caches.map(|directory| directory.join("transship/blob-info"))
+    }
+
     fn named_registries_conf(&self) -> Option<&Path> {
         self.registries_conf.as_deref().or(self.environment.registries_conf.as_deref())
+    }
+
+    /// Who we are outside of a user namespace.
+    fn user_id(&self) -> u32 {
+        self.environment.rootless_uid.unwrap_or(self.environment.uid)
     }
 
     fn user(&self, name: &str) -> Option<PathBuf> {

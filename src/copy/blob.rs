@@ -67,6 +67,7 @@ impl Job<'_> {
                 Found::Nothing => self.transfer(item, &digest)?,
             }
         };
+        reuse::remember(self, item, &digest, &outcome, new.as_ref());
         progress.event(&Event::Finished { digest: &digest, kind, outcome: &outcome });
         Ok(new)
     }
@@ -76,7 +77,7 @@ impl Job<'_> {
             if self.run.destination.has_blob(item.descriptor)? {
                 return Ok(Found::AsIs);
             }
-            Ok(reuse::mount(self, item)?.map_or(Found::Nothing, Found::TakenOver))
+            Ok(reuse::mount(self, item, digest)?.map_or(Found::Nothing, Found::TakenOver))
         };
         let Some(form) = item.form else { return as_is() };
         let made = self.run.made().get(&(digest.clone(), form.diff_id.clone())).cloned();

@@ -58,7 +58,12 @@ impl Job<'_> {
             return Err(damaged(failure));
         }
         let blob = outcome?;
-        Ok(NewLayer { digest: blob.digest, size: blob.size, compression: compressor.map(Compressor::compression) })
+        let compression = compressor.map(Compressor::compression);
+        if let Some(cache) = self.run.options.blob_info {
+            cache.record_compressed(diff_id, digest, reader.stream.compression());
+            cache.record_compressed(diff_id, &blob.digest, compression);
+        }
+        Ok(NewLayer { digest: blob.digest, size: blob.size, compression })
     }
 
     /// Those of the machine, shared with the other blobs.

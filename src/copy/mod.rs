@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::source::ImageSource;
 
 mod blob;
+mod blob_info;
 mod error;
 mod image;
 mod index;
@@ -27,6 +28,7 @@ mod signatures;
 mod watched;
 
 pub use blob::read_config;
+pub use blob_info::{BlobInfo, BlobInfoCache, LayerVariant};
 pub use error::{Change, Error, Unchangeable};
 pub use options::{ChosenInstances, Instances, LayerCompression, ManifestFormat, Options};
 pub use progress::{BlobKind, BlobOutcome, Event, Progress, Silent};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Error, Progress, Silent};
+use super::{BlobInfoCache, Error, Progress, Silent};
 use crate::compression::{Compression, Compressor};
 use crate::digest::Digest;
 use crate::manifest::{Platform, PlatformChoice};
@@ -35,6 +35,9 @@ pub struct Options<'a> {
     pub sign_identity: Option<Reference>,
     /// How many blobs at a time. 6 by default.
     pub parallel_copies: NonZeroUsize,
+    /// What earlier copies learned of blobs, for this one to add to: then a blob that the destination's registry has in
+    /// another repository is taken over from there. Nothing is remembered by default.
+    pub blob_info: Option<&'a BlobInfoCache>,
     /// Who hears of it.
     pub progress: &'a dyn Progress,
     /// Set from another thread, it stops the copy; nothing becomes visible.
@@ -147,6 +150,7 @@ impl Default for Options<'_> {
             signers: &[],
             sign_identity: None,
             parallel_copies: SIX,
+            blob_info: None,
             progress: &Silent,
             cancelled: &NEVER,
         }

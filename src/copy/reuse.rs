@@ -1,15 +1,66 @@
 //! Blobs that need not be brought, because the destination's registry has them in another repository.
 
-use super::Error;
 use super::blob::{Item, Job};
+use super::{BlobOutcome, Error, Run};
+use crate::digest::Digest;
+use crate::manifest::edit::NewLayer;
 use crate::reference::{ImageReference, Name};
+use crate::source::{Served, ServedBy};
+
+/// A pull into a place on this machine remembers larger blobs only, from so many bytes on. The file that it takes would cost
+/// more than it can save: whether a small blob is taken over or sent makes a request's difference.
+const WORTH_REMEMBERING: u64 = 1024 * 1024;
 
 /// Has the registry take the blob over; the repository that it came from. `None` when the bytes must be brought.
-pub(super) fn mount(job: &Job<'_>, item: &Item<'_>) -> Result<Option<Name>, Error> {
-    let Some(to) = job.run.destination.repository() else { return Ok(None) };
+pub(super) fn mount(job: &Job<'_>, item: &Item<'_>, digest: &Digest) -> Result<Option<Name>, Error> {
+    let Run { destination, options, .. } = job.run;
+    let Some(to) = destination.repository() else { return Ok(None) };
     let source = repository(job.source.physical()).filter(|from| from.domain() == to.domain() && *from != to);
-    let Some(from) = source else { return Ok(None) };
-    Ok(job.run.destination.reuse_blob(item.descriptor, std::slice::from_ref(from))?)
+    let mut candidates: Vec<Name> = source.into_iter().cloned().collect();
+    let known = options.blob_info.map(|cache| cache.repositories(digest, to)).unwrap_or_default();
+    candidates.extend(known.into_iter().filter(|from| Some(from) != source));
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    Ok(destination.reuse_blob(item.descriptor, &candidates)?)
+}
+
+/// Remembers which repositories have the blob, and what it became.
+pub(super) fn remember(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    digest: &Digest,
+    outcome: &BlobOutcome,
+    became: Option<&NewLayer>,
+) {
+    let Some(cache) = job.run.options.blob_info else { return };
+    let to = job.run.destination.repository();
+    if to.is_none() && item.descriptor.size() < WORTH_REMEMBERING {
+        return;
+    }
+    let mut known: Vec<&Name> = match outcome {
+        BlobOutcome::Copied { served, .. } | BlobOutcome::Recompressed { served, .. } => {
+            served.iter().filter_map(served_by).collect()
+        }
+        BlobOutcome::Mounted { from } => vec![from],
+        BlobOutcome::AlreadyPresent => Vec::new(),
+        BlobOutcome::LeftElsewhere => return,
+    };
+    match (became, to) {
+        (None, to) => known.extend(to),
+        (Some(new), Some(to)) => cache.record_repositories(&new.digest, &[to]),
+        (Some(_), None) => {}
+    }
+    known.sort();
+    known.dedup();
+    cache.record_repositories(digest, &known);
+}
+
+fn served_by(served: &Served) -> Option<&Name> {
+    match &served.by {
+        ServedBy::Image(reference) => repository(reference),
+        ServedBy::Url(_) => None,
+    }
 }
 
 fn repository(reference: &ImageReference) -> Option<&Name> {

@@ -210,6 +210,23 @@ fn the_default_signature_store_is_the_systems_for_root_only() {
 }
 
 #[test]
+fn what_is_learned_of_blobs_is_in_the_user_s_cache_or_for_root_in_the_system_s() {
+    let mut paths = Paths::isolated(Path::new("/r"));
+    assert_eq!(paths.blob_info_dir(), Some("/r/home/.cache/transship/blob-info".into()));
+    paths.environment.uid = 0;
+    assert_eq!(paths.blob_info_dir(), Some("/r/var/cache/transship/blob-info".into()));
+    paths.environment.rootless_uid = Some(1000);
+    assert_eq!(paths.blob_info_dir(), Some("/r/home/.cache/transship/blob-info".into()));
+    paths.environment.home = None;
+    assert_eq!(paths.blob_info_dir(), None);
+    // By the specification of these directories, one that is not absolute does not count.
+    for (value, expected) in [("/x", Some("/x/transship/blob-info".into())), ("x", None)] {
+        paths.environment.xdg_cache_home = Some(value.into());
+        assert_eq!(paths.blob_info_dir(), expected);
+    }
+}
+
+#[test]
 fn the_user_id_of_the_process_is_that_of_the_files_it_makes() {
     use std::os::unix::fs::MetadataExt as _;
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -3,12 +3,14 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
-use transship::copy::{self, BlobOutcome, Event, Progress};
+use transship::compression::Compression;
+use transship::copy::{self, BlobInfoCache, BlobOutcome, Event, LayerCompression, Progress};
 use transship::destination::{self, ImageDestination};
 use transship::digest::Algorithm;
+use transship::manifest::ManifestBytes;
 use transship::policy::Policy;
 use transship::reference::{Name, Reference};
-use transship::{Digest, ImageReference};
+use transship::{Digest, ImageReference, MediaType};
 
 use crate::machine::{Machine, noise};
 use crate::support::image::{Image, descriptor};
@@ -34,7 +36,7 @@ impl Progress for Outcomes {
 }
 
 /// Copies `from` into `to`, one blob after the other.
-fn copy_with(machine: &Machine, from: &str, to: &str) -> Vec<BlobOutcome> {
+fn copy_with(machine: &Machine, from: &str, to: &str, cache: Option<&BlobInfoCache>) -> Vec<BlobOutcome> {
     let to: ImageReference = format!("docker://{to}").parse().unwrap();
     let destination = destination::open_with(&machine.config(), &to, &machine.options()).unwrap();
     let source = machine.open(from).unwrap();
@@ -42,6 +44,7 @@ fn copy_with(machine: &Machine, from: &str, to: &str) -> Vec<BlobOutcome> {
     let options = copy::Options {
         instances: copy::Instances::All,
         parallel_copies: NonZeroUsize::MIN,
+        blob_info: cache,
         progress: &outcomes,
         ..copy::Options::default()
     };
@@ -50,7 +53,7 @@ fn copy_with(machine: &Machine, from: &str, to: &str) -> Vec<BlobOutcome> {
 }
 
 fn copy(machine: &Machine, registry: &RunningUploads) -> Vec<BlobOutcome> {
-    copy_with(machine, &registry.reference("org/base:1"), &registry.reference("org/app:1"))
+    copy_with(machine, &registry.reference("org/base:1"), &registry.reference("org/app:1"), None)
 }
 
 /// Puts an image into `org/base:1`.
@@ -59,7 +62,7 @@ fn put(registry: &RunningUploads, image: &Image) {
     let both = |place: &str| format!("[[registry]]\nlocation = \"{place}\"\ninsecure = true\n");
     let conf = [both(&origin.authority()), both(&registry.authority())].concat();
     let other = Machine::new().registries_conf(&conf);
-    copy_with(&other, &origin.reference("org/base:1"), &registry.reference("org/base:1"));
+    copy_with(&other, &origin.reference("org/base:1"), &registry.reference("org/base:1"), None);
 }
 
 fn machine(registry: &RunningUploads) -> Machine {
@@ -74,6 +77,48 @@ fn steps(requests: &[ReceivedRequest]) -> Vec<String> {
         std::iter::once(request.method.clone()).chain(from).collect::<Vec<_>>().join(" ")
     };
     of_uploads.map(words).collect()
+}
+
+/// What the repositories have is remembered: the source what was read, the destination what was written.
+#[test]
+fn a_layer_that_changes_is_not_taken_over_and_is_remembered_as_what_it_became() {
+    let registry = Uploads::new().mounting().serve();
+    let machine = machine(&registry);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, b"one").unwrap();
+    let image = Image::with_layers([gzip.finish().unwrap()]);
+    let mut config: serde_json::Value = serde_json::from_slice(&image.config()).unwrap();
+    config["rootfs"]["diff_ids"][0] = Digest::sha256(b"one").as_str().into();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&image.manifest()).unwrap();
+    let config = config.to_string();
+    manifest["config"]["digest"] = Digest::sha256(config.as_bytes()).as_str().into();
+    manifest["config"]["size"] = config.len().into();
+    put(&registry, &image);
+    let to_base = |rest: &str| format!("docker://{}", registry.reference(&format!("org/base:{rest}"))).parse().unwrap();
+    let base = destination::open_with(&machine.config(), &to_base("changed"), &machine.options()).unwrap();
+    base.put_blob(&descriptor(config.as_bytes(), Algorithm::Sha256), &mut config.as_bytes()).unwrap();
+    let manifest = ManifestBytes::new(manifest.to_string().into(), MediaType::OCI_MANIFEST);
+    base.put_manifest(&manifest, None).unwrap();
+    base.commit().unwrap();
+
+    let to = format!("docker://{}", registry.reference("org/app:1")).parse().unwrap();
+    let destination = destination::open_with(&machine.config(), &to, &machine.options()).unwrap();
+    let source = machine.open(&registry.reference("org/base:changed")).unwrap();
+    let cache = BlobInfoCache::new(machine.root.path().join("cache"));
+    let outcomes = Outcomes::default();
+    let options = copy::Options {
+        layers: LayerCompression::Decompressed,
+        blob_info: Some(&cache),
+        progress: &outcomes,
+        ..copy::Options::default()
+    };
+    copy::image(&*source, &*destination, &Policy::insecure_accept_anything(), &options).unwrap();
+    let outcomes = outcomes.0.into_inner().unwrap();
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, BlobOutcome::Recompressed { .. })), "{outcomes:?}");
+    let known = |digest: &Digest| cache.repositories(digest, &name(&registry, "org/other"));
+    assert_eq!(known(&image.layer_digest(0)), [name(&registry, "org/base")]);
+    assert_eq!(known(&Digest::sha256(b"one")), [name(&registry, "org/app")]);
+    assert_eq!(cache.variants(&Digest::sha256(b"one")), [(image.layer_digest(0), Some(Compression::Gzip))]);
 }
 
 fn name(registry: &RunningUploads, path: &str) -> Name {
@@ -183,8 +228,10 @@ fn nothing_is_taken_over_from_another_registry() {
     let place = |place: &str| format!("[[registry]]\nlocation = \"{place}\"\ninsecure = true\n");
     let conf = [place(&registry.authority()), place(&other.authority())].concat();
     let machine = Machine::new().registries_conf(&conf);
+    let cache = BlobInfoCache::new(machine.root.path().join("cache"));
     let elsewhere: Reference = other.reference("org/base").parse().unwrap();
-    copy_with(&machine, &other.reference("org/base:1"), &registry.reference("org/app:1"));
+    cache.record_repositories(&image().layer_digest(0), &[elsewhere.name()]);
+    copy_with(&machine, &other.reference("org/base:1"), &registry.reference("org/app:1"), Some(&cache));
     assert_eq!(steps(&registry.requests()), ["POST", "PUT", "POST", "PUT", "POST", "PUT"]);
     let to = destination::open_with(
         &machine.config(),
@@ -205,7 +252,7 @@ fn what_is_contacted_counts_and_not_what_it_is_called() {
     };
     let conf = [place("one.example/theirs", "org"), place("other.example/ours", "org")].concat();
     let machine = Machine::new().registries_conf(&conf);
-    let outcomes = copy_with(&machine, "one.example/theirs/base:1", "other.example/ours/app:1");
+    let outcomes = copy_with(&machine, "one.example/theirs/base:1", "other.example/ours/app:1", None);
     assert_eq!(outcomes, vec![BlobOutcome::Mounted { from: name(&registry, "org/base") }; 3]);
     assert_whole(&registry, &image());
 }
@@ -237,5 +284,29 @@ fn a_token_for_both_repositories_is_asked_for_once_and_used_for_mounts_only() {
     };
     assert_eq!((tokens(true).len(), tokens(false).len()), (1, 1));
     assert_ne!(tokens(true), tokens(false));
+    assert_whole(&registry, &image());
+}
+
+#[test]
+fn where_no_token_is_given_for_the_other_repository_the_bytes_are_brought() {
+    let cached = "repository:org/secret:pull";
+    let registry = Uploads::new().requiring_token().denying(cached).serve();
+    let machine = machine(&registry);
+    put(&registry, &image());
+    let cache = BlobInfoCache::new(machine.root.path().join("cache"));
+    let secret = name(&registry, "org/secret");
+    for (digest, _) in image().blobs() {
+        cache.record_repositories(&digest, &[&secret]);
+    }
+    let directory = ImageReference::Dir(machine.destination());
+    let source = machine.open(&registry.reference("org/base:1")).unwrap();
+    crate::machine::copy_to(&*source, &directory, &copy::Options::default()).unwrap();
+    let source = transship::source::open(&machine.config(), &directory).unwrap();
+    let to = format!("docker://{}", registry.reference("org/app:1")).parse().unwrap();
+    let destination = destination::open_with(&machine.config(), &to, &machine.options()).unwrap();
+    let before = registry.requests().len();
+    let options = copy::Options { blob_info: Some(&cache), ..copy::Options::default() };
+    copy::image(&*source, &*destination, &Policy::insecure_accept_anything(), &options).unwrap();
+    assert!(scopes(&registry.requests()[before..]).iter().any(|scopes| scopes.contains(&cached.to_owned())));
     assert_whole(&registry, &image());
 }

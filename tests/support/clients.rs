@@ -97,6 +97,7 @@ pub fn isolated(program: &Path, home: &Path) -> Command {
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", home)
+        .env("XDG_CACHE_HOME", home.join("cache"))
         .env("CONTAINERS_REGISTRIES_CONF", home.join("registries.conf"))
         .env("CONTAINERS_REGISTRIES_CONF_DIR", home.join("no registries.conf.d"))
         .current_dir(home);
