@@ -17,6 +17,7 @@ mod attachments;
 mod delete;
 pub mod dir;
 pub mod docker_archive;
+mod extension;
 mod lookaside;
 mod new_blob;
 pub mod oci_archive;
@@ -25,6 +26,7 @@ pub mod oci_layout;
 mod partial;
 mod referrers;
 pub mod registry;
+mod registry_signatures;
 mod staging;
 
 pub use delete::{DeleteError, delete};

@@ -8,14 +8,15 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BlobInput, Error, ImageDestination, NewBlob, attachments, lookaside, referrers};
+use super::registry_signatures::{SignaturePlaces, Subject};
+use super::{BlobInput, Error, ImageDestination, NewBlob};
 use crate::config::{Config, RegistriesD};
 use crate::digest::{Digest, MeasuringReader};
 use crate::manifest::{Descriptor, ManifestBytes, document};
 use crate::media_type::MediaType;
 use crate::reference::{DockerReference, ImageReference, Name, Reference};
 use crate::registry::{BegunUpload, BlobUpload, Mount, RegistryClient, Selector, UPLOAD_CHUNK_SIZE};
-use crate::signature::{SigstoreSignature, UntrustedSignature};
+use crate::signature::UntrustedSignature;
 use crate::source::{self, Options};
 
 /// A repository that takes an image under a tag or a digest.
@@ -96,6 +97,17 @@ impl RegistryDestination {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Where nobody looks yet: the tag is written with the commit.
+    fn put_top_by_digest(&self) -> Result<(), Error> {
+        let top = self.state().top.clone().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
+        self.put(&Selector::Digest(top.digest().clone()), &top)
+    }
+
+    fn signature_places(&self) -> SignaturePlaces<'_> {
+        let (reference, physical) = (&self.reference, &self.physical);
+        SignaturePlaces { reference, physical, client: &self.client, registries_d: &self.registries_d }
     }
 
     fn remember(&self, digest: &Digest, manifest: &ManifestBytes) {
@@ -216,33 +228,16 @@ impl ImageDestination for RegistryDestination {
     }
 
     fn check_signatures(&self, signatures: &[UntrustedSignature]) -> Result<(), Error> {
-        let sorted = Sorted::of(signatures);
-        let has_sigstore = !sorted.attachments.is_empty() || !sorted.bundles.is_empty();
-        if has_sigstore && !self.registries_d.use_sigstore_attachments(&self.physical) {
-            return Err(Error::NoAttachments { image: self.reference.clone() });
-        }
-        if !sorted.simple.is_empty() {
-            lookaside::check(&self.registries_d.lookaside_staging(&self.physical)?)?;
-        }
-        Ok(())
+        self.signature_places().check(signatures)
     }
 
-    /// Simple signatures replace those in the lookaside store; sigstore ones are added to those in the registry.
     fn put_signatures(&self, signatures: &[UntrustedSignature], instance: Option<&Digest>) -> Result<(), Error> {
-        self.check_signatures(signatures)?;
-        let sorted = Sorted::of(signatures);
-        let (digest, subject) = self.subject(instance)?;
-        if !sorted.attachments.is_empty() {
-            attachments::add(&self.client, &digest, &sorted.attachments)?;
-        }
-        if !sorted.bundles.is_empty() {
-            referrers::add(&self.client, &digest, &subject, &sorted.bundles)?;
-        }
-        if !sorted.simple.is_empty() {
-            let store = self.registries_d.lookaside_staging(&self.physical)?;
-            lookaside::replace(&store, &digest, &sorted.simple)?;
-        }
-        Ok(())
+        let (digest, descriptor) = self.subject(instance)?;
+        let put = || match instance {
+            None => self.put_top_by_digest(),
+            Some(_) => Ok(()),
+        };
+        self.signature_places().put(signatures, &Subject { digest, descriptor, put: &put })
     }
 
     fn commit(&self) -> Result<(), Error> {
@@ -258,30 +253,6 @@ impl fmt::Debug for RegistryDestination {
             .field("reference", reference)
             .field("physical", physical)
             .finish_non_exhaustive()
-    }
-}
-
-/// Signatures by where they go.
-#[derive(Default)]
-struct Sorted<'a> {
-    simple: Vec<&'a UntrustedSignature>,
-    attachments: Vec<&'a SigstoreSignature>,
-    bundles: Vec<&'a SigstoreSignature>,
-}
-
-impl<'a> Sorted<'a> {
-    fn of(signatures: &'a [UntrustedSignature]) -> Self {
-        let mut sorted = Self::default();
-        for signature in signatures {
-            match signature {
-                UntrustedSignature::SimpleSigning(_) => sorted.simple.push(signature),
-                UntrustedSignature::Sigstore(bundle) if bundle.media_type == MediaType::SIGSTORE_BUNDLE => {
-                    sorted.bundles.push(bundle);
-                }
-                UntrustedSignature::Sigstore(signature) => sorted.attachments.push(signature),
-            }
-        }
-        sorted
     }
 }
 

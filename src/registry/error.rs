@@ -45,6 +45,13 @@ pub enum Operation {
         /// The repository contacted.
         name: Name,
     },
+    /// A signature on its way to a registry with the extension.
+    PuttingSignature {
+        /// Of which manifest.
+        digest: Digest,
+        /// The repository contacted.
+        name: Name,
+    },
     /// The manifests that refer to a manifest.
     ListingReferrers {
         /// To which one.
@@ -116,6 +123,7 @@ impl fmt::Display for Operation {
                 write!(f, "asking the registry of {name} whether it has the signature extension")
             }
             Self::ReadingSignatures { digest, name } => write!(f, "reading the signatures of {digest} in {name}"),
+            Self::PuttingSignature { digest, name } => write!(f, "putting a signature of {digest} into {name}"),
             Self::ListingReferrers { digest, name } => write!(f, "listing the referrers of {digest} in {name}"),
             Self::CheckingBlob { digest, name } => write!(f, "checking whether blob {digest} is in {name}"),
             Self::PushingBlob { digest, name } => write!(f, "pushing blob {digest} to {name}"),

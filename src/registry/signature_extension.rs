@@ -1,21 +1,26 @@
 //! Signatures that a registry keeps beside its images, and says so with `X-Registry-Supports-Signatures`
 //! ([the extension](https://github.com/containers/image/blob/main/docs/signature-protocols.md)).
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Error, Operation, RegistryClient, expect_status};
 use crate::digest::Digest;
-use crate::http::{HeaderMap, Response, StatusCode};
+use crate::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use crate::safe_url::SafeUrl;
 use crate::signature::MAX_SIGNATURES;
-use crate::strict_json::Base64;
+use crate::strict_json::{self, Base64};
 
 /// With the value `1`, the registry has the extension.
 const HEADER: &str = "x-registry-supports-signatures";
 /// All signatures of a manifest, in base64 and JSON.
 const MAX_LIST_SIZE: u64 = 4 * 1024 * 1024;
+
+/// So many digits name a signature, as other programs have it.
+const NAME_LENGTH: usize = 32;
 
 /// A signature as the extension lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +86,36 @@ impl RegistryClient {
     /// The signatures of a manifest, in the registry's order; those of an unknown version or type are left out.
     pub fn extension_signatures(&self, digest: &Digest) -> Result<Vec<ExtensionSignature>, Error> {
         let operation = Operation::ReadingSignatures { digest: digest.clone(), name: self.name.clone() };
-        let target = format!("/extensions/v2/{}/signatures/{digest}", self.name.path());
-        let response = self.get_url(&operation, &self.join(&operation, &target)?, HeaderMap::new())?;
+        let url = self.signatures_url(&operation, digest)?;
+        let response = self.get_url(&operation, &url, HeaderMap::new())?;
         let response = expect_status(&operation, response, &[StatusCode::OK])?;
         read_list(&operation, response)
+    }
+
+    /// Adds a signature of a manifest that the registry has. `content` is an OpenPGP message.
+    ///
+    /// The name is made of the content, so that the same signature is never there under two names.
+    pub fn put_extension_signature(&self, digest: &Digest, content: &[u8]) -> Result<(), Error> {
+        let operation = Operation::PuttingSignature { digest: digest.clone(), name: self.name.clone() };
+        let url = self.signatures_url(&operation, digest)?;
+        let of_content = Digest::sha256(content);
+        let name = of_content.encoded().get(..NAME_LENGTH).unwrap_or_default();
+        let signature = json!({
+            "schemaVersion": 2,
+            "name": format!("{digest}@{name}"),
+            "type": "atomic",
+            "content": strict_json::to_base64(content),
+        });
+        let mut request = Request { method: Method::PUT, ..Request::get(url, Arc::clone(&self.tls)) };
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = signature.to_string().into_bytes();
+        let response = self.send(&operation, &mut request)?;
+        // Whatever else is answered, nobody says that it is kept.
+        expect_status(&operation, response, &[StatusCode::CREATED]).map(Response::drain)
+    }
+
+    fn signatures_url(&self, operation: &Operation, digest: &Digest) -> Result<SafeUrl, Error> {
+        self.join(operation, &format!("/extensions/v2/{}/signatures/{digest}", self.name.path()))
     }
 }
 

@@ -14,6 +14,7 @@ use transship::{Digest, MediaType};
 use crate::machine::Machine;
 use crate::support::image::Image;
 use crate::support::reply::Reply;
+use crate::support::request::ReceivedRequest;
 use crate::support::uploads::{Fault, RunningUploads, Uploads};
 
 fn simple() -> UntrustedSignature {
@@ -202,5 +203,105 @@ fn a_registry_that_lists_referrers_needs_no_tag_for_them() {
             assert_eq!(entry["artifactType"], MediaType::SIGSTORE_BUNDLE.as_str());
             assert_eq!(entry["annotations"], json!({"a": "1"}));
         }
+    }
+}
+
+/// What the registry keeps, as we read it.
+fn kept(machine: &Machine, registry: &RunningUploads) -> Vec<UntrustedSignature> {
+    let by_digest = format!("org/app@{}", manifest().digest());
+    let source = machine.open(&registry.reference(&by_digest)).unwrap();
+    let found = source.signatures(None, transship::source::SignatureDemand::Judged).unwrap();
+    found.into_iter().map(|found| found.signature).collect()
+}
+
+#[test]
+fn a_registry_that_keeps_signatures_is_given_each_once_and_before_the_tag() {
+    let registry = Uploads::new().keeping_signatures().serve();
+    let (machine, to) = open(&registry, "");
+    to.check_signatures(&[simple()]).unwrap();
+    to.put_manifest(&manifest(), None).unwrap();
+    to.put_signatures(&[simple()], None).unwrap();
+    assert_eq!(registry.manifest("org/app", "1"), None);
+    let other = UntrustedSignature::SimpleSigning(b"\x90 other".to_vec());
+    to.put_signatures(&[other.clone(), simple(), other.clone()], None).unwrap();
+    to.commit().unwrap();
+    assert_eq!(registry.asked().iter().filter(|asked| *asked == "GET /v2/").count(), 1);
+    assert_eq!(kept(&machine, &registry), [simple(), other]);
+    let puts = registry.requests().into_iter().filter(|request| request.method == "PUT");
+    let puts: Vec<_> = puts.filter(|request| request.path().starts_with("/extensions/")).collect();
+    let expected = format!("/extensions/v2/org/app/signatures/{}", manifest().digest());
+    assert_eq!(puts.iter().map(ReceivedRequest::path).collect::<Vec<_>>(), [&expected; 2]);
+    for (put, content) in puts.iter().zip(["kCBzaW1wbGU=", "kCBvdGhlcg=="]) {
+        let signature: Value = serde_json::from_slice(&put.body).unwrap();
+        let name = signature["name"].as_str().unwrap().split_once('@').unwrap();
+        assert_eq!((name.0, name.1.len()), (manifest().digest().as_str(), 32));
+        let rest = json!([signature["schemaVersion"], signature["type"], signature["content"]]);
+        assert_eq!(rest, json!([2, "atomic", content]));
+    }
+}
+
+#[test]
+fn the_signatures_of_an_instance_go_to_the_registry_too() {
+    let registry = Uploads::new().keeping_signatures().serve();
+    let (machine, to) = open(&registry, "");
+    let digest = manifest().digest().clone();
+    to.put_manifest(&manifest(), Some(&digest)).unwrap();
+    to.put_signatures(&[simple()], Some(&digest)).unwrap();
+    assert_eq!(kept(&machine, &registry), [simple()]);
+    let puts = registry.asked().into_iter().filter(|asked| asked.contains("/manifests/"));
+    assert_eq!(puts.filter(|asked| asked.starts_with("PUT")).count(), 1, "it is there already");
+}
+
+/// In the same order as they are looked for.
+#[test]
+fn a_place_that_is_configured_comes_before_the_registry() {
+    for (registries_d, is_asked) in [
+        ("default-docker: {lookaside: 'STORE'}\n", false),
+        ("default-docker: {lookaside-staging: 'STORE'}\n", false),
+        ("default-docker: {use-sigstore-attachments: true}\n", false),
+        ("docker: {elsewhere.example: {lookaside: 'STORE'}}\n", true),
+        ("", true),
+    ] {
+        let registry = Uploads::new().keeping_signatures().serve();
+        let (_machine, to) = open(&registry, registries_d);
+        to.check_signatures(&[sigstore(MediaType::COSIGN_PAYLOAD)]).unwrap_or_default();
+        to.check_signatures(&[]).unwrap();
+        assert!(registry.asked().is_empty(), "{registries_d}");
+        to.check_signatures(&[simple()]).unwrap();
+        assert_eq!(registry.asked() == ["GET /v2/"], is_asked, "{registries_d}");
+        to.put_manifest(&manifest(), None).unwrap();
+        to.put_signatures(&[simple()], None).unwrap();
+        let is_kept = registry.asked().iter().any(|asked| asked.starts_with("PUT /extensions/"));
+        assert_eq!(is_kept, is_asked, "{registries_d}");
+    }
+}
+
+#[test]
+fn a_registry_without_the_extension_leaves_signatures_to_the_default_store() {
+    let registry = Uploads::new().serve();
+    let (machine, to) = open(&registry, "");
+    to.put_manifest(&manifest(), None).unwrap();
+    to.put_signatures(&[simple()], None).unwrap();
+    assert_eq!(registry.asked(), ["GET /v2/"]);
+    let stored = crate::machine::files(&machine.root.path().join("home"));
+    assert_eq!(stored, ["signature-1"]);
+}
+
+#[test]
+fn a_signature_whose_answer_was_lost_is_kept_and_a_refused_one_is_an_error() {
+    // The first PUT is that of the manifest.
+    let registry = Uploads::new().keeping_signatures().fault("PUT", 2, Fault::Mute).serve();
+    let (machine, to) = open(&registry, "");
+    to.put_manifest(&manifest(), None).unwrap();
+    to.put_signatures(&[simple()], None).unwrap();
+    assert_eq!(kept(&machine, &registry), [simple()]);
+    for status in [200, 202, 403, 404, 409] {
+        let refused = Fault::Answer(Reply::new(status));
+        let registry = Uploads::new().keeping_signatures().fault("PUT", 2, refused).serve();
+        let (machine, to) = open(&registry, "");
+        to.put_manifest(&manifest(), None).unwrap();
+        let error = to.put_signatures(&[simple()], None).unwrap_err();
+        assert!(one_line(&error).contains("putting a signature of sha256:"), "{}", one_line(&error));
+        assert_eq!(kept(&machine, &registry), []);
     }
 }
