@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -10,6 +11,7 @@ use super::delete::DeleteArgs;
 use super::format_args::{CompressionArgs, FormatArgs, InstanceArgs};
 use super::login_args::{LoginArgs, LogoutArgs};
 use super::registry_args::{Access, DestRegistryArgs, RegistryArgs, SrcRegistryArgs};
+use super::settings;
 use super::signature_args::{
     GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
 };
@@ -85,6 +87,9 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::PATIENT.attempts - 1,
           help_heading = "Network")]
     pub(super) retry_times: u32,
+    /// Time to wait before each of them, such as 5s or 1m30s, at most an hour; half a second that doubles unless given
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Network", value_parser = settings::duration)]
+    pub(super) retry_delay: Option<Duration>,
 }
 
 /// What to do.

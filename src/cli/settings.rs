@@ -16,6 +16,9 @@ use crate::reference::{ImageReference, ImageReferenceError};
 use crate::registry::Identity;
 use crate::source::{Network, Options};
 
+/// Longer than that is a mistake.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60 * 60);
+
 /// No password is longer, in bytes.
 const MAX_PASSWORD_SIZE: u64 = 64 * 1024;
 
@@ -43,8 +46,33 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
         anonymous: access.no_creds,
         tls_verify: access.tls_verify,
         cert_dir: access.cert_dir,
-        retry: Some(RetryPolicy { attempts: global.retry_times.saturating_add(1), ..RetryPolicy::PATIENT }),
+        retry: Some(retry_policy(global)),
     })
+}
+
+fn retry_policy(global: &Global) -> RetryPolicy {
+    let patient = RetryPolicy { attempts: global.retry_times.saturating_add(1), ..RetryPolicy::PATIENT };
+    match global.retry_delay {
+        None => patient,
+        Some(delay) => RetryPolicy {
+            first_delay: delay,
+            is_steady: true,
+            longest_delay: patient.longest_delay.max(delay),
+            ..patient
+        },
+    }
+}
+
+/// `5s`, `1m30s`, or a number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("{text:?} is not a time: give seconds, or such as 500ms, 5s, 1m30s, at most 1h");
+    let duration = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let parsed = text.parse::<jiff::SignedDuration>().map_err(|_| expected())?;
+        parsed.try_into().map_err(|_| expected())?
+    };
+    if duration > LONGEST_RETRY_DELAY { Err(expected()) } else { Ok(duration) }
 }
 
 /// `user:password`; without a password, it is asked for.
@@ -120,5 +148,22 @@ pub(super) fn image_or_name(text: &str) -> Result<ImageReference, Failure> {
             Ok(ImageReference::Docker(meant.try_into()?))
         }
         outcome => Ok(outcome?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_seconds_or_has_units() {
+        for (text, milliseconds) in
+            [("0", 0), ("5", 5000), ("5s", 5000), ("500ms", 500), ("1m30s", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "5x", "-5s", "-5", "2h", "99999999999999999999", "5 apples"] {
+            assert!(duration(text).unwrap_err().contains("1m30s"), "{text}");
+        }
     }
 }

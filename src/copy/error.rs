@@ -113,7 +113,7 @@ pub enum Error {
     /// There is no new signature.
     #[error("signing the image")]
     Signing(#[from] ImageSignerError),
-    /// [`Options::cancelled`] was set.
+    /// [`Options::cancelled`](super::Options::cancelled) was set.
     #[error("cancelled")]
     Cancelled,
 }

@@ -14,6 +14,8 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// The wait before the second attempt; it doubles for each further one, with up to a tenth of jitter added.
     pub first_delay: Duration,
+    /// Each wait is as long as the first.
+    pub is_steady: bool,
     /// No wait is longer, even where `Retry-After` asks for more.
     pub longest_delay: Duration,
     /// Whether a server that asks for more than [`longest_delay`](Self::longest_delay) is given up at once. Right where
@@ -26,6 +28,7 @@ impl RetryPolicy {
     pub const PATIENT: Self = Self {
         attempts: 4,
         first_delay: Duration::from_millis(500),
+        is_steady: false,
         longest_delay: Duration::from_secs(60),
         give_up_early: false,
     };
@@ -34,6 +37,7 @@ impl RetryPolicy {
     pub const BRISK: Self = Self {
         attempts: 2,
         first_delay: Duration::from_millis(100),
+        is_steady: false,
         longest_delay: Duration::from_secs(1),
         give_up_early: true,
     };
@@ -46,6 +50,7 @@ impl RetryPolicy {
         match asked {
             Some(asked) if asked > self.longest_delay && self.give_up_early => None,
             Some(asked) => Some(asked.min(self.longest_delay)),
+            None if self.is_steady => Some(self.first_delay.min(self.longest_delay)),
             None => {
                 let doubled = self.first_delay.saturating_mul(2u32.saturating_pow(failed_attempts - 1));
                 let jitter = doubled.mul_f64(fastrand::f64() / 10.0);
@@ -223,6 +228,13 @@ mod tests {
         for (wait, base) in waits.iter().zip([500, 1000, 2000].map(Duration::from_millis)) {
             assert!(*wait >= base && *wait <= base.mul_f64(1.1), "{wait:?} for {base:?}");
         }
+    }
+
+    #[test]
+    fn steady_waits_are_one_as_long_as_the_other_unless_the_server_says_how_long() {
+        let policy = RetryPolicy { first_delay: S(2), is_steady: true, ..RetryPolicy::PATIENT };
+        let answers = [Status(503, None), Status(503, Some("1")), Status(503, None), Status(200, None)];
+        assert_eq!(run(policy, GET, &answers), (200, vec![S(2), S(1), S(2)]));
     }
 
     #[test]
