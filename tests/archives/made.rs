@@ -1,9 +1,10 @@
 //! Images whose layers are real and have true diff ids, archives of whatever files, and the copy between them.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use transship::copy::{self, Instances, Options};
@@ -67,6 +68,17 @@ pub fn compressed(bytes: &[u8], form: Form) -> Vec<u8> {
     }
 }
 
+/// What is inside, whatever the form; told by the first bytes.
+pub fn uncompressed(bytes: &[u8]) -> Vec<u8> {
+    let mut inside = Vec::new();
+    match bytes {
+        [0x1f, 0x8b, ..] => MultiGzDecoder::new(bytes).read_to_end(&mut inside).unwrap(),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut inside).unwrap(),
+        plain => return plain.to_vec(),
+    };
+    inside
+}
+
 /// A tar file with one file of `size` bytes in it.
 pub fn layer(seed: u64, size: usize) -> Vec<u8> {
     let mut content = vec![0; size];
@@ -124,11 +136,16 @@ pub fn image(directory: &Path, words: &Words) -> Vec<Vec<u8>> {
     layers
 }
 
-/// An index of two images, as `dir:` has it.
+/// An index of two images whose layers are compressed with gzip, as `dir:` has it.
 pub fn index(directory: &Path, words: &Words, media_type: &str) {
+    index_of(directory, words, media_type, Form::Gzip, 4);
+}
+
+/// An index of two images with layers in this form, as `dir:` has it. Other seeds make other layers.
+pub fn index_of(directory: &Path, words: &Words, media_type: &str, form: Form, seed: u64) {
     let mut entries = Vec::new();
-    for (architecture, seed) in [("amd64", 5), ("arm64", 6)] {
-        let layers = [(layer(4, 1000), Form::Gzip), (layer(seed, 1000), Form::Gzip)];
+    for (architecture, own_seed) in [("amd64", seed + 1), ("arm64", seed + 2)] {
+        let layers = [(layer(seed, 1000), form), (layer(own_seed, 1000), form)];
         let config = config(&layers.clone().map(|(layer, _)| layer));
         let manifest = blobs(directory, words, &config, &layers);
         let digest = Digest::sha256(&manifest);

@@ -97,6 +97,23 @@ impl DockerRegistry {
         fs::read_to_string(self.home.path().join("log")).unwrap()
     }
 
+    /// The bytes that it keeps under a sha256 digest, of a blob or a manifest.
+    pub fn kept(&self, digest: &str) -> Vec<u8> {
+        let encoded = digest.strip_prefix("sha256:").unwrap();
+        let file = self.storage().join("blobs/sha256").join(&encoded[..2]).join(encoded).join("data");
+        fs::read(&file).unwrap_or_else(|error| panic!("{digest}: {error}"))
+    }
+
+    /// The digest of the manifest that a tag of a repository names.
+    pub fn tagged(&self, repository: &str, tag: &str) -> String {
+        let link = format!("repositories/{repository}/_manifests/tags/{tag}/current/link");
+        fs::read_to_string(self.storage().join(link)).unwrap_or_else(|error| panic!("{repository}:{tag}: {error}"))
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.home.path().join("storage/docker/registry/v2")
+    }
+
     /// Port 0 is a free one; the registry's own log tells which. Its YAML may as well be JSON.
     fn start(program: &Path, home: TempDir, settings: &Value, token_server: Option<TokenServer>) -> Self {
         let path = home.path();
