@@ -4,6 +4,12 @@
 
 use std::io::{self, Read};
 
+mod support {
+    pub(crate) mod shared;
+    pub(crate) mod tables;
+}
+
+use support::tables::{table, text};
 use transship::Digest;
 use transship::digest::{Algorithm, Hasher, Mismatch, ParseError, VerifyingReader};
 
@@ -124,6 +130,25 @@ fn for_each_size(mut check: impl FnMut(usize, usize)) {
         for buffer in 1..=13 {
             check(chunk, buffer);
         }
+    }
+}
+
+#[test]
+fn the_tables_of_the_digesting_reader_are_kept() {
+    for case in table("copy", "digesting_reader_new") {
+        assert!(text(&case).parse::<Digest>().is_err(), "{case}");
+    }
+    for case in table("copy", "digesting_reader_read") {
+        // One row is a Go expression.
+        let input = case["input"].as_str().map_or_else(|| vec![0; 65537], |text| text.as_bytes().to_vec());
+        let digest: Digest = text(&case["digest"]).parse().unwrap();
+        let verified = |input: &[u8], size: usize| {
+            let mut reader = VerifyingReader::new(input, digest.clone(), size as u64);
+            io::copy(&mut reader, &mut io::sink()).is_ok() && reader.is_verified()
+        };
+        assert!(verified(&input, input.len()), "{case}");
+        let modified = [&input[..], b"modified"].concat();
+        assert!(!verified(&modified, input.len()) && !verified(&modified, modified.len()), "{case}");
     }
 }
 

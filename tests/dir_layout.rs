@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde_json::json;
 use tempfile::TempDir;
+use transship::copy::read_config;
 use transship::destination::{self, DirDestination, ImageDestination};
 use transship::manifest::{ImageManifest, Index, ManifestBytes};
 use transship::signature::UntrustedSignature;
@@ -233,6 +235,37 @@ fn a_file_that_cannot_be_replaced_is_an_error_and_leaves_nothing() {
     let error = destination.put_blob(&blob, &mut &b"whole"[..]).unwrap_err();
     assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
     assert_eq!(names(place.path()), ["version".to_owned()].into());
+}
+
+#[test]
+fn a_config_is_used_when_it_has_its_digest() {
+    for case in tables::table("manifest", "validate_blob_against_digest") {
+        let blob = case["blob"].as_str().unwrap().as_bytes();
+        let digest = match case["name"].as_str().unwrap() {
+            // Two rows are Go expressions.
+            "digest mismatch" => Digest::sha256(b"different data").to_string(),
+            "sha512 digest success" => Digest::of(Algorithm::Sha512, blob).to_string(),
+            _ => case["expectedDigest"].as_str().unwrap().to_owned(),
+        };
+        let place = TempDir::new().unwrap();
+        let manifest = json!({
+            "schemaVersion": 2, "layers": [],
+            "config": {"mediaType": MediaType::OCI_CONFIG.as_str(), "digest": digest, "size": blob.len()},
+        });
+        fs::write(place.path().join("manifest.json"), manifest.to_string()).unwrap();
+        if let Ok(digest) = digest.parse::<Digest>() {
+            let name = if digest.algorithm() == Algorithm::Sha256 {
+                digest.encoded()
+            } else {
+                &digest.to_string().replace(':', "-")
+            };
+            fs::write(place.path().join(name), blob).unwrap();
+        }
+        let source = DirSource::open(place.path()).unwrap();
+        let manifest = source.manifest(None).unwrap();
+        let config = ImageManifest::parse(&manifest).ok().and_then(|image| read_config(&source, image.config()).ok());
+        assert_eq!(config.as_deref(), (case["expectError"] == false).then_some(blob), "{case}");
+    }
 }
 
 #[test]

@@ -31,6 +31,13 @@ fn a_content_type_is_the_same_in_any_case_and_with_broken_parameters() {
 }
 
 #[test]
+fn an_index_is_what_containers_image_calls_several_images() {
+    for case in table("copy", "is_multi_image") {
+        assert_eq!(MediaType::from(text(&case["mt"]).as_str()).is_index(), case["expected"], "{case}");
+    }
+}
+
+#[test]
 fn a_media_type_is_of_one_kind() {
     let kinds = |media_type: &MediaType| [media_type.is_image(), media_type.is_index(), media_type.is_schema1()];
     for (media_type, expected) in [

@@ -111,6 +111,19 @@ fn an_image_is_found_by_its_name_its_position_or_being_alone() {
     assert!(matches!(error, destination::Error::Position { .. }), "{error}");
 }
 
+/// Some fixtures are an index alone: there the error says which manifest was looked for.
+fn manifest_looked_for(outcome: &Result<OciLayoutSource, source::Error>) -> Option<String> {
+    match outcome {
+        Ok(source) => Some(source.manifest(None).unwrap().digest().encoded().to_owned()),
+        Err(source::Error::File { path, .. } | source::Error::Damaged { path, .. })
+            if path.parent().unwrap().ends_with("blobs/sha256") =>
+        {
+            Some(path.file_name().unwrap().to_string_lossy().into_owned())
+        }
+        Err(_) => None,
+    }
+}
+
 #[test]
 fn images_are_found_as_containers_image_finds_them() {
     for case in tables::table("other_transports", "oci_manifest_descriptor") {
@@ -122,18 +135,32 @@ fn images_are_found_as_containers_image_finds_them() {
         };
         let outcome = open(&original, case["image"].as_str().unwrap());
         let expected = &case["expectedDescriptor"];
-        // Some fixtures are an index alone: there the error says which manifest was looked for.
-        let found = match &outcome {
-            Ok(source) => Some(source.manifest(None).unwrap().digest().encoded().to_owned()),
-            Err(source::Error::File { path, .. } | source::Error::Damaged { path, .. })
-                if path.parent().unwrap().ends_with("blobs/sha256") =>
-            {
-                Some(path.file_name().unwrap().to_string_lossy().into_owned())
-            }
-            Err(_) => None,
-        };
+        let found = manifest_looked_for(&outcome);
         let expected = expected["Digest"].as_str().map(|digest| digest.trim_start_matches("sha256:").to_owned());
         assert_eq!(found, expected, "{case}: {:?}", outcome.err());
+    }
+}
+
+#[test]
+fn images_have_the_positions_and_names_that_containers_image_lists() {
+    for case in tables::table("other_transports", "oci_list") {
+        let path = case["path"].as_str().unwrap();
+        let fixture = shared::shared(&format!("fixtures/containers-image/oci/layout/{path}")).unwrap();
+        let digests = case["digests"].as_array().unwrap();
+        for (position, digest) in digests.iter().enumerate() {
+            let name = case["names"][position.to_string()].as_str().unwrap();
+            let by_name = (!name.is_empty()).then_some(name.to_owned());
+            for image in [format!("@{position}")].into_iter().chain(by_name) {
+                let outcome = open(&fixture, &image);
+                // A name is for an image or an index, and one of the fixtures is neither.
+                if !matches!(outcome, Err(source::Error::NotAnImage { .. })) {
+                    let found = manifest_looked_for(&outcome).unwrap_or_else(|| panic!("{path}:{image}: {outcome:?}"));
+                    assert_eq!(format!("sha256:{found}"), digest.as_str().unwrap(), "{path}:{image}");
+                }
+            }
+        }
+        let behind = open(&fixture, &format!("@{}", digests.len()));
+        assert!(matches!(behind, Err(source::Error::NoSuchPosition { .. })), "{path}");
     }
 }
 

@@ -130,6 +130,28 @@ fn layers_that_are_compressed_in_the_archive_are_read_without_it() {
 }
 
 #[test]
+fn a_layer_has_the_diff_id_that_containers_image_computes() {
+    for case in tables::table("copy", "compute_diff_id") {
+        let file = tables::text(&case["filename"]);
+        let layer = fs::read(shared::shared(&format!("fixtures/containers-image/copy/{file}")).unwrap()).unwrap();
+        let result: Digest = tables::text(&case["result"]).parse().unwrap();
+        if case["decompressor"].is_null() {
+            assert_eq!(Digest::sha256(&layer), result, "{case}");
+            if made::uncompressed(&layer) != layer {
+                continue;
+            }
+        }
+        let (_place, at) = place();
+        let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [result.as_str()]}});
+        // The bytes say what compresses them, and not the media type.
+        let manifest = made::blobs(at("from").as_ref(), &OCI, config.to_string().as_bytes(), &[(layer, Form::Plain)]);
+        fs::write(at("from/manifest.json"), manifest).unwrap();
+        let written = made::copy(&format!("dir:{}", at("from")), &format!("docker-archive:{}", at("a.tar"))).unwrap();
+        assert_eq!(layer_digests(&written), [result.to_string()], "{case}");
+    }
+}
+
+#[test]
 fn the_archive_that_docker_once_saved_is_read() {
     let Some(fixture) = shared::shared("fixtures/containers-image/docker/archive/fixtures/almostempty.tar") else {
         return;

@@ -54,6 +54,34 @@ fn every_document_of_the_tables_is_accepted_or_refused_alike() {
 
 const DOCUMENTS: usize = 179;
 
+#[test]
+fn scopes_of_local_images_are_absolute_paths_in_their_shortest_form() {
+    let scope = |transport: &str, scope: &Value| {
+        let entry = serde_json::json!({scope.as_str().unwrap(): [{"type": "reject"}]});
+        parse(&format!(r#"{{"default": [{{"type": "reject"}}], "transports": {{"{transport}": {entry}}}}}"#))
+    };
+    for (transport, valid, invalid) in [
+        ("dir", table("other_transports", "dir_scope_valid"), table("other_transports", "dir_scope_invalid")),
+        ("oci", table("other_transports", "oci_scope_valid"), table("other_transports", "oci_scope_invalid")),
+        (
+            "oci-archive",
+            table("other_transports", "oci-archive_scope_valid"),
+            table("other_transports", "oci-archive_scope_invalid"),
+        ),
+    ] {
+        for (cases, expected) in [(valid, true), (invalid, false)] {
+            for case in cases {
+                let result = scope(transport, &case);
+                assert_eq!(result.is_ok(), expected, "{transport}: {case}: {result:?}");
+            }
+        }
+    }
+    for case in table("other_transports", "docker_archive_scopes") {
+        let result = scope("docker-archive", &case);
+        assert_eq!(result.is_ok(), case == "", "docker-archive: {case}: {result:?}");
+    }
+}
+
 /// So that a refusal in the tables is for the reason of the table and not for what surrounds the document.
 #[test]
 fn what_surrounds_the_documents_is_valid() {

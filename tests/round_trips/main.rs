@@ -2,7 +2,12 @@
 //! lost, and what changes changes where `table.rs` says so.
 
 #![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should panic"
+)]
 #![allow(unreachable_pub, reason = "the modules of a test are no library")]
 
 mod images;

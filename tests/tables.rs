@@ -1,0 +1,110 @@
+//! No table about copies, manifests, platforms and local transports is forgotten: each is run by a test, or has its
+//! reason here.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+mod support {
+    pub(crate) mod shared;
+    pub(crate) mod tables;
+}
+
+use support::tables::names;
+
+const FILES: [&str; 4] = ["copy", "manifest", "other_transports", "platform"];
+
+const SCHEMA_1: &str = "Docker schema 1 is refused";
+const ANY_TYPE: &str = "a blob of any type is copied as it is";
+const FORMAT: &str = "which kind of manifest a copy writes is not held to the table yet";
+const INSTANCES: &str = "which instances a copy takes is not held to the table yet";
+const REUSE: &str = "a blob that is known in another form is not taken instead yet";
+const COMPRESSION: &str = "what a layer is called in another form is not held to the table yet";
+
+/// Tables that no test runs, and why. A table that gets its test loses its line.
+const EXCUSED: &[(&str, &str, &str)] = &[
+    ("copy", "manifest_conversion_supportS1S2OCI", FORMAT),
+    ("copy", "manifest_conversion_supportS1OCI", FORMAT),
+    ("copy", "manifest_conversion_supportS1S2", FORMAT),
+    ("copy", "manifest_conversion_supportOnlyS1", FORMAT),
+    ("copy", "manifest_conversion_cases", FORMAT),
+    ("copy", "manifest_conversion_range#4", FORMAT),
+    ("copy", "manifest_conversion_range#5", FORMAT),
+    ("copy", "manifest_conversion_range#6", FORMAT),
+    ("copy", "list_conversion_supportS1S2OCI", FORMAT),
+    ("copy", "list_conversion_supportS1S2", FORMAT),
+    ("copy", "list_conversion_supportOnlyS1", FORMAT),
+    ("copy", "list_conversion_supportOnlyOCI", FORMAT),
+    ("copy", "list_conversion_cases", FORMAT),
+    ("copy", "specific_images", INSTANCES),
+    ("copy", "instance_ops_sources", INSTANCES),
+    ("copy", "instance_ops", INSTANCES),
+    ("copy", "strip_sparse_signature_handling", INSTANCES),
+    ("copy", "updated_info_from_upload", COMPRESSION),
+    ("copy", "updated_info_from_reuse", REUSE),
+    ("manifest", "reuse_conditions", REUSE),
+    ("manifest", "compression_variant_sets", COMPRESSION),
+    ("manifest", "compression_variant", COMPRESSION),
+    ("manifest", "updated_mime_preserve", COMPRESSION),
+    ("manifest", "updated_mime_decompressSuccess", COMPRESSION),
+    ("manifest", "updated_mime_decompressFailure", COMPRESSION),
+    ("manifest", "updated_mime_compressGzipSuccess", COMPRESSION),
+    ("manifest", "updated_mime_compressGzipFailure", COMPRESSION),
+    ("manifest", "updated_mime_compressZstdSuccess", COMPRESSION),
+    ("manifest", "updated_mime_compressZstdFailure", COMPRESSION),
+    ("manifest", "schema2_update_layers", COMPRESSION),
+    ("manifest", "oci_update_layers", COMPRESSION),
+    ("manifest", "compression_universally_supported", COMPRESSION),
+    ("manifest", "supported_schema2_types", ANY_TYPE),
+    ("manifest", "supported_oci_types", ANY_TYPE),
+    ("manifest", "schema1_update_layers", SCHEMA_1),
+    ("manifest", "embedded_ref_conflicts_schema1", SCHEMA_1),
+];
+
+#[test]
+fn every_table_is_run_or_has_a_reason_not_to() {
+    let sources = sources();
+    for file in FILES {
+        for name in names(file) {
+            let is_run = sources.iter().any(|source| runs(source, file, &name));
+            let excuse = EXCUSED.iter().find(|(of, excused, _)| *of == file && *excused == name);
+            match (is_run, excuse) {
+                (true, None) | (false, Some(_)) => {}
+                (false, None) => panic!("{file}: no test runs {name}, and there is no reason"),
+                (true, Some((.., reason))) => panic!("{file}: {name} is run; its line must go: {reason}"),
+            }
+        }
+    }
+    for (file, name, _) in EXCUSED {
+        let there = names(file);
+        assert!(there.is_empty() || there.iter().any(|table| table == name), "{file} has no table {name}");
+    }
+}
+
+/// True when a test asks for the cases of the table.
+fn runs(source: &str, file: &str, name: &str) -> bool {
+    let asked = format!("\"{name}\")");
+    source.match_indices(&asked).any(|(at, _)| {
+        let (before, _) = source.split_at(at);
+        let of_file = [format!("table(\"{file}\","), format!("table(\"{file}.json\",")];
+        let before = before.trim_end();
+        // tests/manifest.rs has one file.
+        of_file.iter().any(|call| before.ends_with(call)) || (file == "manifest" && before.ends_with("table("))
+    })
+}
+
+/// The text of every test.
+fn sources() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut directories = vec![root.join("tests"), root.join("src")];
+    let mut sources = Vec::new();
+    while let Some(directory) = directories.pop() {
+        let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let (below, files): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| path.is_dir());
+        directories.extend(below);
+        let files = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        sources.extend(files.map(|path| fs::read_to_string(path).unwrap()));
+    }
+    sources
+}
