@@ -151,13 +151,13 @@ Exit codes:
     Verify(VerifyArgs),
     /// Sign a manifest file with an OpenPGP key
     #[command(after_help = "Examples:
-  transship standalone-sign hello/manifest.json quay.io/podman/hello:1 key.gpg --output hello.signature
-  transship standalone-sign m.json quay.io/org/app:1 key.gpg -o app.signature --passphrase-file secret")]
+  transship standalone-sign manifest.json quay.io/podman/hello:1 key.gpg --output hello.signature
+  transship standalone-sign m.json quay.io/org/app:1 key.gpg -o app.sig --passphrase-file secret")]
     StandaloneSign(StandaloneSignArgs),
     /// Verify an OpenPGP signature of a manifest file
     #[command(after_help = "Examples:
-  transship standalone-verify hello/manifest.json quay.io/podman/hello:1 any hello.signature --public-key-file key.gpg
-  transship standalone-verify m.json quay.io/org/app:1 08CD26E446E2E95249B7A405E932F44B23E8DD43 s --public-key-file k")]
+  transship standalone-verify m.json quay.io/podman/hello:1 any hello.sig --public-key-file key.gpg
+  transship standalone-verify m.json quay.io/org/app:1 $FINGERPRINT app.sig --public-key-file k.gpg")]
     StandaloneVerify(StandaloneVerifyArgs),
     /// Print what a signature says without verifying it: nothing of it is to be believed
     #[command(

@@ -1,46 +1,75 @@
 //! What the program says about itself.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::program::{Outcome, Program};
 
-const COMMANDS: [&str; 10] =
-    ["", "copy", "inspect", "list-tags", "manifest-digest", "explain", "delete", "login", "logout", "completion"];
+/// Every command, whatever is added; the program itself has the empty name.
+fn commands() -> Vec<String> {
+    let mut program = transship::cli::definition();
+    program.build();
+    let named = program.get_subcommands().filter(|command| !command.is_hide_set());
+    [""].into_iter().chain(named.map(clap::Command::get_name)).map(str::to_owned).collect()
+}
+
+/// The examples of a help, without the program's name.
+fn examples(help: &str) -> Vec<&str> {
+    let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("no examples:\n{help}"));
+    examples.lines().map_while(|line| line.strip_prefix("  transship ")).collect()
+}
 
 #[test]
 fn every_help_fits_a_hundred_columns_and_has_two_examples() {
     let program = Program::new();
-    for command in COMMANDS {
+    assert!(commands().len() > 14);
+    for command in commands().iter().filter(|command| *command != "help") {
         for flag in ["--help", "-h"] {
             let words: Vec<_> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
             let outcome = Outcome::of(program.command().env("COLUMNS", "200").args(&words));
             assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{words:?}");
-            for line in outcome.stdout.lines() {
+            // The line of the usage is not folded.
+            for line in outcome.stdout.lines().filter(|line| !line.starts_with("Usage: ")) {
                 assert!(line.chars().count() <= 100, "{words:?}: {line}");
             }
-            let (_, examples) = outcome.stdout.split_once("Examples:\n").expect("examples");
-            let count = examples.lines().take_while(|line| line.starts_with("  transship ")).count();
-            assert_eq!(count, 2, "{words:?}: {examples}");
+            let examples = examples(&outcome.stdout);
+            assert!(examples.len() >= 2, "{words:?}: {examples:?}");
+            assert!(examples.iter().any(|example| example.starts_with(&**command)), "{words:?}: {examples:?}");
         }
     }
 }
 
 #[test]
 fn the_examples_in_the_help_are_words_that_the_program_takes() {
-    let program = Program::new();
-    for command in &COMMANDS[1..] {
-        let help = program.output(&[command, "--help"]);
-        let (_, examples) = help.split_once("Examples:\n").unwrap();
-        for example in examples.lines().filter_map(|line| line.strip_prefix("  transship ")) {
-            let example = example.split(['|', '>']).next().unwrap().trim_end();
-            let words = example.split(' ').map(|word| word.trim_matches('\''));
-            // Help instead of a run: everything before it has been read by then.
-            let outcome = Outcome::of(program.command().args(words).arg("--no-such-flag"));
-            assert_eq!(outcome.code, 2, "{example}");
-            assert!(outcome.stderr.contains("unexpected argument '--no-such-flag'"), "{example}: {}", outcome.stderr);
+    let mut program = transship::cli::definition();
+    program.build();
+    let of_program = program.render_long_help().to_string();
+    let of_commands = program.get_subcommands_mut().filter(|command| command.get_name() != "help");
+    let helps: Vec<_> = of_commands.map(|command| command.render_long_help().to_string()).collect();
+    for help in helps.iter().chain([&of_program]) {
+        // What a shell makes of the rest is not ours; another call of the program would be.
+        let calls = examples(help).into_iter().flat_map(|example| example.split(" | transship "));
+        for call in calls {
+            let call = call.split(['|', '>']).next().unwrap().trim_end();
+            let words = call.split(' ').map(|word| word.trim_matches('\''));
+            if let Err(error) =
+                transship::cli::definition().try_get_matches_from(["transship"].into_iter().chain(words))
+            {
+                panic!("{call}: {error}");
+            }
         }
     }
+}
+
+#[test]
+fn every_command_has_a_section_in_the_page() {
+    let page = include_str!("../../docs/transship.md");
+    let sections: BTreeSet<_> =
+        page.lines().filter_map(|line| line.strip_prefix("### ")).filter_map(|line| line.split(' ').next()).collect();
+    let commands = commands();
+    let commands = commands.iter().map(String::as_str).filter(|command| !["", "help"].contains(command));
+    assert_eq!(sections, commands.collect());
 }
 
 #[test]
