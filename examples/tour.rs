@@ -7,21 +7,15 @@
 
 use std::error::Error;
 use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
 use std::sync::Mutex;
 
-use transship::config::{Config, Paths};
 use transship::copy::{self, BlobOutcome, Event, Progress};
 use transship::policy::Policy;
-
 use transship::{Digest, ImageReference, destination, source};
 
-#[path = "../tests/support/mod.rs"]
 mod support;
 
-use support::image::Image;
-use support::registry::Registry;
+use support::{Files, Image, Registry, indented, unused_address};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let place = tempfile::tempdir()?;
@@ -55,7 +49,14 @@ insecure = true
         lacking = lacking.authority(),
     );
     println!("{}", indented(&registries_conf));
-    let config = configuration(place.path(), &registries_conf, &origin.authority())?;
+    // tourist:a password that nobody else sees
+    let auth = "dG91cmlzdDphIHBhc3N3b3JkIHRoYXQgbm9ib2R5IGVsc2Ugc2Vlcw==";
+    let files = Files {
+        registries_conf: &registries_conf,
+        policy_json: r#"{"default": [{"type": "insecureAcceptAnything"}]}"#,
+        auth_json: &format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, origin.authority()),
+    };
+    let config = files.load(place.path())?;
 
     let asked: ImageReference = "docker://registry.example/tour/app:1".parse()?;
     println!("3. We ask for {asked}.");
@@ -96,27 +97,6 @@ insecure = true
     Ok(())
 }
 
-/// A configuration that is below one directory: neither this machine's files nor its environment are read.
-fn configuration(root: &Path, registries_conf: &str, origin: &str) -> Result<Config, Box<dyn Error>> {
-    let mut paths = Paths::isolated(root);
-    let file = |name: &str, text: &str| -> Result<_, Box<dyn Error>> {
-        let path = root.join(name);
-        fs::write(&path, text)?;
-        Ok(Some(path))
-    };
-    paths.registries_conf = file("registries.conf", registries_conf)?;
-    paths.policy_json = file("policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#)?;
-    // tourist:a password that nobody else sees
-    let auth = "dG91cmlzdDphIHBhc3N3b3JkIHRoYXQgbm9ib2R5IGVsc2Ugc2Vlcw==";
-    paths.auth_file = file("auth.json", &format!(r#"{{"auths": {{"{origin}": {{"auth": "{auth}"}}}}}}"#))?;
-    Ok(Config::load_from(paths)?)
-}
-
-/// An address where nobody listens.
-fn unused_address() -> Result<String, Box<dyn Error>> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
 /// Collects who served what.
 #[derive(Default)]
 struct Told(Mutex<Vec<String>>);
@@ -135,8 +115,4 @@ fn prove(what: &str, expected: &Digest, bytes: &[u8]) -> Result<(), Box<dyn Erro
     let found = Digest::sha256(bytes);
     println!("   {what:<9} {found}  {}", if found == *expected { "as it should be" } else { "WRONG" });
     if found == *expected { Ok(()) } else { Err(format!("{what}: expected {expected}").into()) }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| ["   ", line, "\n"].concat()).collect()
 }

@@ -11,6 +11,7 @@ use page::{blocks, document};
 
 #[cfg(feature = "cli")]
 mod console;
+mod dependencies;
 mod page;
 mod policy;
 #[cfg(feature = "cli")]
@@ -35,6 +36,13 @@ mod support {
     pub mod server_tls;
     pub mod token;
     pub mod uploads;
+}
+
+/// Runs it to its end and gives its stdout.
+fn run(command: &mut std::process::Command) -> Vec<u8> {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 #[test]
@@ -68,6 +76,18 @@ fn links_between_the_documents_lead_somewhere() {
 }
 
 #[test]
+fn every_example_is_named_in_the_readme() {
+    let readme = document("README.md");
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(readme.contains(&format!("`{name}`")), "README.md does not name the example {name}");
+        }
+    }
+}
+
+#[test]
 fn the_backends_of_openpgp_and_what_they_need_are_the_same_everywhere() {
     let manifest = document("Cargo.toml");
     let backend = |line: &str| Some(line.strip_prefix("openpgp-")?.split_once(' ')?.0.to_owned());
@@ -86,9 +106,40 @@ fn the_backends_of_openpgp_and_what_they_need_are_the_same_everywhere() {
     }
 }
 
+/// Those of docs/signatures.md, and of the README's section about verifying, are run as well.
 #[cfg(feature = "cli")]
-const FLAGS_OF_CARGO: [&str; 6] =
-    ["--example", "--features", "--no-default-features", "--nocapture", "--path", "--release"];
+#[test]
+fn the_commands_of_the_readme_are_words_that_the_program_takes() {
+    let readme = document("README.md");
+    let lines = blocks(&readme, "console").into_iter().flat_map(str::lines);
+    let calls: Vec<_> = lines.filter_map(|line| line.strip_prefix("$ transship ")).collect();
+    assert!(calls.len() > 4, "{calls:?}");
+    for call in calls {
+        let words = call.split(['|', '>', ';']).next().unwrap().split_whitespace();
+        let words = ["transship"].into_iter().chain(words);
+        assert!(transship::cli::definition().try_get_matches_from(words).is_ok(), "{call}");
+    }
+}
+
+/// A word in running text that begins as a call of the program is one of its commands.
+#[cfg(feature = "cli")]
+#[test]
+fn every_command_that_a_document_names_exists() {
+    let program = transship::cli::definition();
+    let is_known = |word: &str| word == "COMMAND" || word == "help" || program.find_subcommand(word).is_some();
+    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let pages = pages.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    for name in pages.chain(["README.md", "CHANGELOG.md", "registries.d-examples/README.md"].map(str::to_owned)) {
+        let text = document(&name);
+        for rest in text.split("`transship ").skip(1).filter(|rest| !rest.starts_with('=')) {
+            let word = rest.split(|c: char| c.is_whitespace() || c == '`').next().unwrap();
+            assert!(is_known(word), "{name} names {word}");
+        }
+    }
+}
+
+#[cfg(feature = "cli")]
+const FLAGS_OF_CARGO: [&str; 5] = ["--example", "--features", "--no-default-features", "--nocapture", "--path"];
 
 #[cfg(feature = "cli")]
 const FLAGS_OF_GPG: [&str; 7] =
