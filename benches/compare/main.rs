@@ -12,6 +12,7 @@ mod measure;
 mod requests;
 mod signed;
 mod table;
+mod works;
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support {
@@ -32,12 +33,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use delay_proxy::{DelayProxy, Traffic};
-use images::{Image, LARGE, MANY, SIGNED, SMALL};
 use measure::Meter;
 use signed::Signed;
 use support::docker_registry::DockerRegistry;
 use support::peers::peer;
 use table::{HEAD, Measured, Row};
+use works::{Shape, WORKS, Way, Work};
 
 /// Runs of which the peak of memory is taken.
 const MEMORY_RUNS: usize = 3;
@@ -73,48 +74,6 @@ struct Options {
     #[arg(long, hide = true)]
     bench: bool,
 }
-
-/// Something to do for both.
-struct Work {
-    name: &'static str,
-    words: Words,
-    image: &'static Image,
-    way: Way,
-    runs: usize,
-}
-
-/// How the registry is reached.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Near,
-    Far,
-    FarOverTls,
-}
-
-/// Theirs, and ours.
-type Words = [&'static [&'static str]; 2];
-
-const COPY: Words = [&["copy", "--insecure-policy"]; 2];
-const COPY_SIGNED: Words = [&["copy"]; 2];
-/// skopeo has no word for it, and copies.
-const VERIFY: Words = [&["copy"], &["verify"]];
-const INSPECT: Words = [&["inspect"]; 2];
-const INSPECT_NO_TAGS: Words = [&["inspect", "--no-tags"]; 2];
-
-#[rustfmt::skip]
-const WORKS: &[Work] = &[
-    Work { name: "copy 3 small layers", words: COPY, image: &SMALL, way: Way::Near, runs: 20 },
-    Work { name: "copy 100 layers of 75 KB", words: COPY, image: &MANY, way: Way::Near, runs: 20 },
-    Work { name: "copy 4 layers, 1 GiB", words: COPY, image: &LARGE, way: Way::Near, runs: 5 },
-    Work { name: "copy 3 small layers, signed", words: COPY_SIGNED, image: &SIGNED, way: Way::Near, runs: 20 },
-    Work { name: "verify 3 small layers, signed", words: VERIFY, image: &SIGNED, way: Way::Near, runs: 20 },
-    Work { name: "inspect, far", words: INSPECT, image: &SMALL, way: Way::Far, runs: 10 },
-    Work { name: "inspect without tags, far", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::Far, runs: 10 },
-    Work { name: "inspect without tags, far, over TLS", words: INSPECT_NO_TAGS, image: &SMALL, way: Way::FarOverTls, runs: 10 },
-    Work { name: "copy 3 small layers, far", words: COPY, image: &SMALL, way: Way::Far, runs: 10 },
-    Work { name: "copy 3 small layers, far, over TLS", words: COPY, image: &SMALL, way: Way::FarOverTls, runs: 10 },
-    Work { name: "copy 100 layers of 75 KB, far", words: COPY, image: &MANY, way: Way::Far, runs: 5 },
-];
 
 fn main() {
     let options = Options::parse();
@@ -167,40 +126,57 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn row(&self, work: &Work) -> Row {
-        let registry = if work.way == Way::FarOverTls { &self.tls } else { &self.plain };
-        work.image.push(&self.skopeo, registry, &self.transport_options("--dest-", work.way));
+        let way = work.shape.way();
+        let registry = if way == Way::FarOverTls { &self.tls } else { &self.plain };
+        if matches!(work.shape, Shape::Pull(_)) {
+            work.image.push(&self.skopeo, registry, &self.transport_options("--dest-", way));
+        }
         if work.image.signed {
             self.signed.sign(&self.skopeo, work.image);
         }
-        let round_trip = if work.way == Way::Near { Duration::ZERO } else { self.options.far() };
+        let round_trip = if way == Way::Near { Duration::ZERO } else { self.options.far() };
         let proxy = DelayProxy::start(registry.host(), round_trip);
         let counted = self.runs(work, &proxy.host());
-        let timed = if work.way == Way::Near { self.runs(work, registry.host()) } else { counted.clone() };
+        let timed = if way == Way::Near { self.runs(work, registry.host()) } else { counted.clone() };
 
         for run in &timed {
+            self.before(work);
             self.meter.run(run.program, &run.words);
         }
         let mut pairs = [Vec::new(), Vec::new()];
         for run in 0..self.options.runs.unwrap_or(work.runs) {
             // Who goes first changes from pair to pair.
             for which in [run % 2, 1 - run % 2] {
+                self.before(work);
                 pairs[which].push(self.meter.times(timed[which].program, &timed[which].words));
             }
         }
         let [theirs, ours] = pairs;
         let measured = |which: usize, times| Measured {
             times,
-            memory: self.memory(&timed[which]),
-            traffic: self.traffic(&counted[which], &proxy),
+            memory: self.memory(work, &timed[which]),
+            traffic: self.traffic(work, &counted[which], &proxy),
         };
         Row { work: work.name, theirs: measured(0, theirs), ours: measured(1, ours) }
     }
 
-    fn memory(&self, run: &Run) -> Vec<u64> {
-        (0..MEMORY_RUNS).map(|_| self.meter.memory(run.program, &run.words)).collect()
+    /// So that each run finds the same.
+    fn before(&self, work: &Work) {
+        if work.shape == Shape::Push {
+            self.plain.clear();
+        }
     }
 
-    fn traffic(&self, run: &Run, proxy: &DelayProxy) -> Traffic {
+    fn memory(&self, work: &Work, run: &Run) -> Vec<u64> {
+        let memory = |_| {
+            self.before(work);
+            self.meter.memory(run.program, &run.words)
+        };
+        (0..MEMORY_RUNS).map(memory).collect()
+    }
+
+    fn traffic(&self, work: &Work, run: &Run, proxy: &DelayProxy) -> Traffic {
+        self.before(work);
         proxy.take_traffic();
         self.meter.run(run.program, &run.words);
         let traffic = proxy.take_traffic();
@@ -219,14 +195,24 @@ impl Bench<'_> {
     fn words(&self, work: &Work, words: &[&str], host: &str) -> Vec<String> {
         let copies = words.first() == Some(&"copy");
         let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        words.extend(self.transport_options(if copies { "--src-" } else { "--" }, work.way));
-        // There is no place for signatures in a layout.
-        let to = if work.image.signed { "dir" } else { &self.options.to };
-        if work.image.signed {
-            words.extend(self.signed.options());
+        let in_registry = format!("docker://{host}/{}:1", work.image.name);
+        match work.shape {
+            Shape::Pull(way) => {
+                words.extend(self.transport_options(if copies { "--src-" } else { "--" }, way));
+                // There is no place for signatures in a layout.
+                let to = if work.image.signed { "dir" } else { &self.options.to };
+                if work.image.signed {
+                    words.extend(self.signed.options());
+                }
+                words.push(in_registry);
+                words.extend(copies.then(|| self.meter.destination(to)));
+            }
+            Shape::Push => {
+                words.extend(self.transport_options("--dest-", Way::Near));
+                words.extend([work.image.layout(), in_registry]);
+            }
+            Shape::Archive(transport) => words.extend([work.image.layout(), self.meter.destination(transport)]),
         }
-        words.push(format!("docker://{host}/{}:1", work.image.name));
-        words.extend(copies.then(|| self.meter.destination(to)));
         words
     }
 

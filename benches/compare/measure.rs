@@ -32,7 +32,11 @@ impl Meter {
 
     /// Where a copy goes: not there before any run.
     pub fn destination(&self, transport: &str) -> String {
-        let tag = if transport == "oci" { ":1" } else { "" };
+        let tag = match transport {
+            "dir" => "",
+            "docker-archive" => ":bench:1",
+            _ => ":1",
+        };
         format!("{transport}:{}{tag}", self.destination_path().display())
     }
 
@@ -67,6 +71,7 @@ impl Meter {
     /// An empty home, nothing of the user's, and no destination.
     fn prepared(&self, program: &Path) -> Command {
         drop(fs::remove_dir_all(self.destination_path()));
+        drop(fs::remove_file(self.destination_path()));
         let mut command = Command::new(program);
         let home = self.work.path();
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));

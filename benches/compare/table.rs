@@ -55,7 +55,7 @@ impl Measured {
     /// Those inside of TLS cannot be counted.
     fn requests(&self) -> String {
         match self.traffic.requests.len() {
-            0 => "?".to_owned(),
+            0 if self.traffic.connections > 0 => "?".to_owned(),
             requests => requests.to_string(),
         }
     }

@@ -110,6 +110,13 @@ impl DockerRegistry {
         fs::read_to_string(self.storage().join(link)).unwrap_or_else(|error| panic!("{repository}:{tag}: {error}"))
     }
 
+    /// Forgets every image. Nobody may be using it.
+    pub fn clear(&self) {
+        if self.storage().exists() {
+            fs::remove_dir_all(self.storage()).unwrap();
+        }
+    }
+
     fn storage(&self) -> PathBuf {
         self.home.path().join("storage/docker/registry/v2")
     }
