@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
 use super::args::{CopyArgs, Global};
 use super::signature_args::SigningArgs;
-use super::{Failure, progress, settings, standalone};
+use super::{Failure, interrupt, progress, settings, standalone};
 use crate::config::Config;
 use crate::copy::BlobInfoCache;
 use crate::destination::{DockerArchiveDestination, ImageDestination};
@@ -26,6 +25,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
     let sign_identity = args.signing.sign_identity.as_deref().map(standalone::named).transpose()?;
     // A place that cannot be written is found out before anything is asked for.
     let destination = open_destination(global, args, &to, &config, &options)?;
+    interrupt::watch()?;
     let source = source::open_with(&config, &from, &options)?;
     let progress = progress::chosen(args.progress, args.quiet, &*source);
     let cache = config.paths.blob_info_dir().map(BlobInfoCache::new);
@@ -41,7 +41,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
         parallel_copies: args.image_parallel_copies,
         blob_info: cache.as_ref(),
         progress: &*progress,
-        cancelled: &AtomicBool::new(false),
+        cancelled: interrupt::cancelled(),
     };
     let written = copy::image(&*source, &*destination, &policy, &options)?;
     if let Some(path) = &args.digestfile {

@@ -16,6 +16,7 @@ mod delete;
 mod explain;
 mod format_args;
 mod inspect;
+mod interrupt;
 mod log;
 mod login;
 mod login_args;
@@ -77,6 +78,10 @@ pub fn run() -> ExitCode {
         // Who closed the pipe has seen enough.
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
+            if let Some(code) = interrupt::exit_code() {
+                interrupt::say();
+                return code;
+            }
             let mut stderr = io::stderr();
             let _ = writeln!(stderr, "error: {}", harmless(&error::one_line(&*failure)));
             if let Some(hint) = hint(&*failure) {

@@ -1,15 +1,16 @@
 //! What the flags mean for the library.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
 use super::args::Global;
 use super::registry_args::Access;
+use super::{Failure, interrupt};
 use crate::Secret;
 use crate::config::credentials::Credentials;
 use crate::config::{Config, Paths};
-use crate::http::{RetryPolicy, Timeouts};
+use crate::http::{Cancellable, RetryPolicy, Timeouts};
 use crate::manifest::PlatformChoice;
 use crate::policy::Policy;
 use crate::reference::{ImageReference, ImageReferenceError};
@@ -41,7 +42,7 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
     let identity =
         (credentials.is_some() || access.token.is_some()).then_some(Identity { credentials, token: access.token });
     Ok(Options {
-        network: Some(Network::real(config, timeouts)),
+        network: Some(cancellable(Network::real(config, timeouts))),
         identity,
         anonymous: access.no_creds,
         tls_verify: access.tls_verify,
@@ -73,6 +74,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         parsed.try_into().map_err(|_| expected())?
     };
     if duration > LONGEST_RETRY_DELAY { Err(expected()) } else { Ok(duration) }
+}
+
+/// A network that is quiet once the command is interrupted.
+fn cancellable(Network { wire, clock }: Network) -> Network {
+    let cancelled = || Arc::clone(interrupt::cancelled());
+    Network {
+        wire: Arc::new(Cancellable::new(wire, cancelled())),
+        clock: Arc::new(Cancellable::new(clock, cancelled())),
+    }
 }
 
 /// `user:password`; without a password, it is asked for.

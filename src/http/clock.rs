@@ -1,7 +1,7 @@
 //! Time, as something that a test can hold in its hand.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The only way this crate tells the time or waits, so that back-off and token expiry are tested without waiting.
@@ -16,6 +16,16 @@ pub trait Clock: Send + Sync {
 impl fmt::Debug for dyn Clock + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> SystemTime {
+        (**self).now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        (**self).sleep(duration);
     }
 }
 

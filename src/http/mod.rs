@@ -13,6 +13,7 @@ pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 
 use crate::safe_url::{ParseError, SafeUrl};
 
+mod cancel;
 mod clock;
 mod har;
 mod proxy;
@@ -21,6 +22,7 @@ mod retry;
 mod tls;
 mod ureq;
 
+pub use cancel::Cancellable;
 pub use clock::{Clock, SystemClock, TestClock};
 pub use har::{EntryError, HarError, Recorder, Replay};
 pub use proxy::Proxies;
@@ -238,6 +240,12 @@ pub enum Error {
         url: SafeUrl,
         /// How many were followed.
         limit: u32,
+    },
+    /// Nothing was sent, because a flag says so: see [`Cancellable`].
+    #[error("{url}: cancelled")]
+    Cancelled {
+        /// What would have been asked.
+        url: SafeUrl,
     },
     /// Recorded traffic could not answer or be written.
     #[error("{url}: recorded traffic")]

@@ -191,7 +191,9 @@ impl BlobUpload<'_> {
 
     fn send(&mut self, chunk: Vec<u8>, step: Step) -> Result<(), Error> {
         self.send_patiently(chunk, step).inspect_err(|error| {
-            if let Error::Http { .. } = error {
+            if let Error::Http { source, .. } = error
+                && !matches!(source, http::Error::Cancelled { .. })
+            {
                 // Who does not answer need not be told to forget.
                 self.session = None;
             }

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "support is shared by several crates of tests")]
 
 mod archives;
+mod cancelled;
 mod copying;
 mod credentials;
 mod explaining;
@@ -46,4 +47,5 @@ mod support {
     pub mod server_tls;
     pub mod token;
     pub mod token_server;
+    pub mod uploads;
 }

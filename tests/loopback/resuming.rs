@@ -5,13 +5,16 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use transship::copy::{self, BlobKind, BlobOutcome, Event, Progress};
+use transship::destination::{self, BlobInput, ImageDestination};
 use transship::digest::Mismatch;
 use transship::error::{find, one_line};
-use transship::{Digest, ImageReference, source};
+use transship::manifest::{Descriptor, ManifestBytes};
+use transship::policy::Policy;
+use transship::{Digest, ImageReference, MediaType, source};
 
 use crate::machine::{LOGICAL, Machine, copy_to, files, noise, ranges};
 use crate::support::image::Image;
@@ -315,13 +318,13 @@ fn what_nobody_went_on_with_for_a_week_is_removed_and_the_rest_of_a_directory_wi
             fs::write(directory.path().unwrap().join("version"), "Directory Transport Version: 1.1\n").unwrap();
             copy(&machine, place, &Told::default()).unwrap();
         } else {
-            transship::destination::open(place).unwrap();
+            destination::open(place).unwrap();
         }
         assert_eq!(partial(place).exists(), stays, "{place} after {days} days");
     }
     let path = leave(&layout, b"of tomorrow");
     File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() + DAY).unwrap();
-    transship::destination::open(&layout).unwrap();
+    destination::open(&layout).unwrap();
     assert!(path.exists());
 }
 
@@ -351,4 +354,54 @@ fn a_cancelled_copy_can_be_gone_on_with() {
         assert_eq!(ranges(&origin, &digest()).last(), Some(&Some(format!("bytes={length}-"))));
         assert_whole(&machine, &place);
     }
+}
+
+/// Says the same wrong bytes each time, as a place that cannot remove them would.
+struct Stubborn(Box<dyn ImageDestination>, AtomicUsize);
+
+impl ImageDestination for Stubborn {
+    fn reference(&self) -> &ImageReference {
+        self.0.reference()
+    }
+
+    fn accepts_foreign_layers(&self) -> bool {
+        false
+    }
+
+    fn accepts(&self, _media_type: &MediaType) -> bool {
+        true
+    }
+
+    fn has_blob(&self, _descriptor: &Descriptor) -> Result<bool, destination::Error> {
+        Ok(false)
+    }
+
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), destination::Error> {
+        assert!(self.1.fetch_add(1, Ordering::Relaxed) < 5, "there is no end to it");
+        let digest = Digest::try_from(descriptor.digest()).unwrap();
+        let read = |source| destination::Error::Read { digest: digest.clone(), source };
+        let is_resumed = input.resume(&mut &b"wrong"[..]).map_err(read)?;
+        let mut bytes = if is_resumed { b"wrong".to_vec() } else { Vec::new() };
+        input.read_to_end(&mut bytes).map_err(read)?;
+        self.0.put_blob(descriptor, &mut &bytes[..])
+    }
+
+    fn put_manifest(&self, manifest: &ManifestBytes, instance: Option<&Digest>) -> Result<(), destination::Error> {
+        self.0.put_manifest(manifest, instance)
+    }
+
+    fn commit(&self) -> Result<(), destination::Error> {
+        self.0.commit()
+    }
+}
+
+#[test]
+fn a_place_that_cannot_let_go_of_wrong_bytes_is_not_asked_for_them_again() {
+    let origin = healthy().serve();
+    let machine = Machine::of(&[&origin]);
+    let [place, _] = places(&machine);
+    let to = Stubborn(destination::open(&place).unwrap(), AtomicUsize::default());
+    let (source, policy) = (machine.open(LOGICAL).unwrap(), Policy::insecure_accept_anything());
+    copy::image(&*source, &to, &policy, &copy::Options::default()).unwrap();
+    assert_whole(&machine, &place);
 }

@@ -1,15 +1,16 @@
 //! Blobs on their way to a registry: every way in which an upload can break, and what is left of it.
 
 use std::io::{self, Read};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use transship::destination::{self, Error as DestinationError, ImageDestination};
 use transship::digest::{Algorithm, Digest};
 use transship::error::{find, one_line};
-use transship::http::RetryPolicy;
+use transship::http::{Cancellable, RetryPolicy};
 use transship::manifest::Descriptor;
 use transship::registry::{Error, Identity, RegistryClient};
-use transship::source;
+use transship::source::{self, Network};
 
 use crate::machine::{self, Machine};
 use crate::support::reply::Reply;
@@ -262,6 +263,26 @@ fn bytes_that_were_not_verified_are_never_finished() {
             assert!(!registry.methods("/uploads/").contains(&"PUT".to_owned()));
         }
     }
+}
+
+#[test]
+fn an_upload_that_is_cancelled_between_two_chunks_is_taken_back() {
+    let registry = Uploads::new().serve();
+    let machine = machine(&registry);
+    let (cancelled, mut options) = (Arc::new(AtomicBool::new(false)), machine.options());
+    let Some(Network { wire, clock }) = options.network else { panic!("a machine has a network") };
+    options.network = Some(Network { wire: Arc::new(Cancellable::new(wire, Arc::clone(&cancelled))), clock });
+    let reference = registry.reference("org/app:1").parse().unwrap();
+    let client = source::registry_client(&machine.config(), &reference, &options).unwrap();
+
+    let bytes = noise(LARGE);
+    let mut upload = client.upload(&Digest::sha256(&bytes), LARGE as u64).unwrap();
+    upload.append(bytes[..CHUNK].to_vec()).unwrap();
+    cancelled.store(true, Ordering::Relaxed);
+    let error = upload.append(bytes[CHUNK..].to_vec()).unwrap_err();
+    assert!(matches!(find(&error), Some(transship::http::Error::Cancelled { .. })), "{}", one_line(&error));
+    upload.cancel();
+    assert_eq!((steps(&registry).as_str(), registry.open_uploads()), ("POST PATCH DELETE", 0));
 }
 
 #[test]

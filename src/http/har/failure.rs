@@ -70,6 +70,7 @@ impl Failure {
             | Error::BodyTooLarge { .. }
             | Error::BadRedirect { .. }
             | Error::TooManyRedirects { .. }
+            | Error::Cancelled { .. }
             | Error::Har { .. } => return None,
         })
     }
