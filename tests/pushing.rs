@@ -9,6 +9,7 @@ mod support {
     pub mod clients;
     pub mod command;
     pub mod docker_registry;
+    pub mod line;
     pub mod listing;
     pub mod local;
     pub mod oci_layout;
@@ -18,17 +19,13 @@ mod support {
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 
 use serde_json::Value;
 use support::clients::Clients;
 use support::command::{finish, run};
 use support::docker_registry::{DockerRegistry, PASSWORD, USER};
+use support::line::Line;
 use support::listing::{assert_same, contents};
 use support::local::docker_list;
 use support::oci_layout::OciLayout;
@@ -172,7 +169,7 @@ fn a_line_that_is_cut_costs_a_chunk_or_a_second_run() {
     let reference = layout.tag("image", &descriptor);
     run(clients.skopeo().args(["copy", "--insecure-policy", &reference, "dir:image"]));
     for (bytes, code) in [(4_000_000, 0), (10_000_000, 1)] {
-        let line = CutLine::to(registry.host(), bytes);
+        let line = Line::cut(registry.host(), bytes);
         let image = format!("docker://{}/cut/at-{bytes}:1", line.authority);
         let copy = || {
             let mut command = clients.ours();
@@ -188,55 +185,11 @@ fn a_line_that_is_cut_costs_a_chunk_or_a_second_run() {
             finish(&mut command)
         };
         let output = copy();
-        assert!(line.is_cut.load(Ordering::SeqCst));
+        assert!(line.is_broken());
         assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(copy().status.code(), Some(0));
         assert_round_trip(&clients, &[TO_HTTP], &[FROM_HTTP], "dir:image", &image);
     }
-}
-
-/// Leads to a server, and breaks once, after so many bytes from clients.
-struct CutLine {
-    authority: String,
-    is_cut: Arc<AtomicBool>,
-}
-
-impl CutLine {
-    fn to(target: &str, bytes: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let authority = listener.local_addr().unwrap().to_string();
-        let (is_cut, left) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(bytes)));
-        let line = Self { authority, is_cut: Arc::clone(&is_cut) };
-        let target = target.to_owned();
-        thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(&target) else { return };
-                let (is_cut, left) = (Arc::clone(&is_cut), Arc::clone(&left));
-                let (from, to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                thread::spawn(move || {
-                    pump(&from, &to, |count| {
-                        let before = left
-                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(count)));
-                        before.unwrap() > count || is_cut.swap(true, Ordering::SeqCst)
-                    });
-                });
-                thread::spawn(move || pump(&far, &near, |_| true));
-            }
-        });
-        line
-    }
-}
-
-/// Until one end closes, or `may_pass` says no to the bytes that came.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, may_pass: impl Fn(u64) -> bool) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if !may_pass(count as u64) || to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// A registry with signatures, and what reads them.
