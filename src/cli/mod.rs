@@ -25,6 +25,7 @@ mod passphrase;
 mod password;
 mod progress;
 mod registry_args;
+mod remedy;
 mod settings;
 mod signature_args;
 mod standalone;
@@ -149,6 +150,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     }
     if error::find::<registry::Error>(failure).is_some_and(registry::Error::is_refused_login) {
         return Some("the user name or the password is wrong; the login that there was stays as it is");
+    }
+    if let Some(remedy) = remedy::of(failure) {
+        return Some(remedy);
     }
     if error::find::<source::Error>(failure).is_some_and(source::Error::is_unauthorized) {
         return Some(

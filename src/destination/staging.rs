@@ -274,6 +274,33 @@ mod tests {
         assert!(!is_at(&old, &file) && is_at(&new, &file));
     }
 
+    struct Dead;
+
+    impl Read for Dead {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    #[test]
+    fn when_one_blob_cannot_be_written_nothing_of_the_others_is_kept() {
+        const SIZE: u64 = 1024 * 1024;
+        let directory = tempfile::tempdir().unwrap();
+        let staging = Staging::open(directory.path().to_owned()).unwrap();
+        let put =
+            |digest: &Digest, path: &Path, bytes: Box<dyn Read>| staging.put_blob(path, digest, SIZE, &mut { bytes });
+        let (broken, other) = (Digest::sha256(b"broken"), Digest::sha256(b"other"));
+        let is_kept = || fs::read_dir(directory.path()).unwrap().count() > 0;
+
+        let broken_off = || Box::new(b"some".chain(Dead));
+        assert!(matches!(put(&broken, &directory.path().join("a"), broken_off()), Err(Error::Read { .. })));
+        assert!(is_kept());
+        let nowhere = directory.path().join("no directory/b");
+        assert!(matches!(put(&other, &nowhere, Box::new(&b"whole"[..])), Err(Error::Write { .. })));
+        assert!(matches!(put(&broken, &directory.path().join("a"), broken_off()), Err(Error::Read { .. })));
+        assert!(!is_kept());
+    }
+
     #[test]
     fn only_files_that_a_writer_left_are_swept() {
         let directory = tempfile::tempdir().unwrap();

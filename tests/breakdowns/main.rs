@@ -8,11 +8,14 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
+mod disks;
 mod killed_pulls;
 mod killed_pushes;
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[path = "../cli/program.rs"]
 mod program;
+mod refusals;
+mod together;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[allow(clippy::missing_panics_doc, reason = "these are helpers of tests")]
