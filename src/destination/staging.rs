@@ -77,10 +77,15 @@ impl Staging {
             Some(partial) => partial.complete(path, digest, size, input, &self.has_failed),
             None => self.put_from(path, digest, size, input),
         };
-        if let Err(Error::Write { .. }) = outcome {
-            self.has_failed.store(true, Ordering::Relaxed);
-        }
-        outcome
+        self.heed(outcome)
+    }
+
+    fn heed<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        outcome.inspect_err(|error| {
+            if let Error::Write { .. } = error {
+                self.has_failed.store(true, Ordering::Relaxed);
+            }
+        })
     }
 
     fn put_from(&self, path: &Path, digest: &Digest, size: u64, input: &mut dyn Read) -> Result<(), Error> {
@@ -97,9 +102,11 @@ impl Staging {
     ) -> Result<NewBlob, Error> {
         let mut file = self.file().map_err(write_error(&self.directory))?;
         let mut measured = MeasuringReader::new(reader);
-        new_blob::pour(&mut measured, &mut |bytes| file.write_all(bytes).map_err(write_error(&self.directory)))?;
+        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(write_error(&self.directory));
+        self.heed(new_blob::pour(&mut measured, &mut write))?;
         let (digest, size) = measured.finish();
-        publish(file, &place(&digest)?)?;
+        let path = place(&digest)?;
+        self.heed(publish(file, &path))?;
         Ok(NewBlob { digest, size })
     }
 
@@ -285,20 +292,25 @@ mod tests {
     #[test]
     fn when_one_blob_cannot_be_written_nothing_of_the_others_is_kept() {
         const SIZE: u64 = 1024 * 1024;
-        let directory = tempfile::tempdir().unwrap();
-        let staging = Staging::open(directory.path().to_owned()).unwrap();
-        let put =
-            |digest: &Digest, path: &Path, bytes: Box<dyn Read>| staging.put_blob(path, digest, SIZE, &mut { bytes });
-        let (broken, other) = (Digest::sha256(b"broken"), Digest::sha256(b"other"));
-        let is_kept = || fs::read_dir(directory.path()).unwrap().count() > 0;
-
-        let broken_off = || Box::new(b"some".chain(Dead));
-        assert!(matches!(put(&broken, &directory.path().join("a"), broken_off()), Err(Error::Read { .. })));
-        assert!(is_kept());
-        let nowhere = directory.path().join("no directory/b");
-        assert!(matches!(put(&other, &nowhere, Box::new(&b"whole"[..])), Err(Error::Write { .. })));
-        assert!(matches!(put(&broken, &directory.path().join("a"), broken_off()), Err(Error::Read { .. })));
-        assert!(!is_kept());
+        for is_new in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let staging = Staging::open(directory.path().to_owned()).unwrap();
+            let break_off = || {
+                let mut bytes: Box<dyn Read> = Box::new(b"some".chain(Dead));
+                let outcome = staging.put_blob(&directory.path().join("a"), &Digest::sha256(b"a"), SIZE, &mut bytes);
+                assert!(matches!(outcome, Err(Error::Read { .. })));
+                fs::read_dir(directory.path()).unwrap().count()
+            };
+            assert_eq!(break_off(), 1);
+            let (nowhere, mut whole) = (directory.path().join("no directory/b"), &b"whole"[..]);
+            let outcome = if is_new {
+                staging.put_new(&mut whole, |_| Ok(nowhere)).map(drop)
+            } else {
+                staging.put_blob(&nowhere, &Digest::sha256(b"b"), SIZE, &mut whole)
+            };
+            assert!(matches!(outcome, Err(Error::Write { .. })));
+            assert_eq!(break_off(), 0);
+        }
     }
 
     #[test]
