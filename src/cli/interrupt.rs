@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: what a command does ends cleanly, and soon.
 
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -32,7 +33,11 @@ pub(super) fn cancelled() -> &'static Arc<AtomicBool> {
 /// anyway: questions of a person are asked before.
 pub(super) fn watch() -> Result<(), Failure> {
     let (told, teller) = UnixStream::pair()?;
+    let ignored = ignored_signals();
     for (signal, number) in [(SIGINT, 2_u8), (SIGTERM, 15)] {
+        if ignored & (1 << (number - 1)) != 0 {
+            continue;
+        }
         // In this order: the first signal must not find the flag set.
         flag::register_conditional_shutdown(signal, i32::from(BY_SIGNAL + number), Arc::clone(&CANCELLED))?;
         flag::register_usize(signal, Arc::clone(&SIGNAL), number.into())?;
@@ -41,6 +46,14 @@ pub(super) fn watch() -> Result<(), Failure> {
     }
     thread::Builder::new().spawn(|| end_in_time(told))?;
     Ok(())
+}
+
+/// Those that whoever started the program had ignored, as shells do for what runs in the background: they stay so. The
+/// first signal is the lowest bit.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 /// A read that nothing comes of cannot be called back. What is in the way then is removed by the next copy.

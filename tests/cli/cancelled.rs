@@ -38,7 +38,10 @@ struct Running {
 
 impl Running {
     fn copy(program: &Program, words: &[&str]) -> Self {
-        let mut command = program.command();
+        Self::begin(program.command(), words)
+    }
+
+    fn begin(mut command: Command, words: &[&str]) -> Self {
         command.args(["copy", "--src-tls-verify=false", "--dest-tls-verify=false", FOR_EVER]).args(words);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -151,4 +154,20 @@ fn a_second_signal_ends_the_process_at_once() {
     // Two that come at once are served in any order.
     assert!([Some(130), Some(143)].contains(&code), "{code:?}");
     assert!(!rest.contains("cancelled"), "{rest}");
+}
+
+#[test]
+fn a_signal_that_is_ignored_from_the_beginning_stays_so() {
+    let (program, image) = (Program::new(), image());
+    let busy = Reply::new(503).header("Retry-After", "1");
+    let registry = Registry::new().image("org/app", "1", &image).fault(|path| path.contains("/manifests/"), ..=1, busy);
+    let registry = registry.serve();
+    let from = format!("docker://{}", registry.reference("org/app:1"));
+    let mut ignoring = program.by("/bin/sh");
+    ignoring.args(["-c", r#"trap "" INT; exec "$0" "$@""#, Program::PATH]);
+    let mut copy = Running::begin(ignoring, &[&from, "dir:copy"]);
+    copy.wait_for("trying again");
+    copy.signal("-INT");
+    let (code, rest) = copy.end();
+    assert_eq!(code, Some(0), "{rest}");
 }

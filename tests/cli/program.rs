@@ -18,6 +18,8 @@ pub struct Program {
 }
 
 impl Program {
+    pub const PATH: &'static str = env!("CARGO_BIN_EXE_transship");
+
     pub fn new() -> Self {
         let program = Self { home: tempfile::tempdir().unwrap() };
         fs::create_dir_all(program.path(".config/containers/registries.d")).unwrap();
@@ -47,7 +49,12 @@ impl Program {
     }
 
     pub fn command(&self) -> Command {
-        isolated(Path::new(env!("CARGO_BIN_EXE_transship")), self.home.path())
+        self.by(Self::PATH)
+    }
+
+    /// Another program, which may start ours.
+    pub fn by(&self, path: &str) -> Command {
+        isolated(Path::new(path), self.home.path())
     }
 
     pub fn run(&self, words: &[&str]) -> Outcome {
