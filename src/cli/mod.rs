@@ -44,6 +44,9 @@ const NOT_ALLOWED: u8 = 5;
 /// The exit code when nobody can tell whether it does.
 const UNDECIDED: u8 = 6;
 
+const WITHOUT_SIGNATURES: &str = "--remove-signatures copies the image without its signatures";
+const BOTH_KINDS: &str = "--dest-compress-format gzip makes layers that both kinds of manifest have";
+
 /// Words that clap lets pass and that make no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -139,14 +142,11 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     if let Some(error) = error::find::<policy::Error>(failure) {
         return of_policy(error);
     }
-    if let Some(copy::Error::NoIdentity(_)) = error::find::<copy::Error>(failure) {
-        return Some("give one, with its tag: --sign-identity quay.io/org/app:1");
+    if let Some(hint) = error::find(failure).and_then(of_copy) {
+        return Some(hint);
     }
-    let is_signed = |reason: &copy::Unchangeable| *reason == copy::Unchangeable::Signed;
-    let loses_signatures =
-        matches!(error::find(failure), Some(copy::Error::CannotChange { reason, .. }) if is_signed(reason));
-    if loses_signatures || error::find(failure).is_some_and(destination::Error::is_about_signatures) {
-        return Some("--remove-signatures copies the image without its signatures");
+    if error::find(failure).is_some_and(destination::Error::is_about_signatures) {
+        return Some(WITHOUT_SIGNATURES);
     }
     if error::find::<registry::Error>(failure).is_some_and(registry::Error::is_refused_login) {
         return Some("the user name or the password is wrong; the login that there was stays as it is");
@@ -158,15 +158,6 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
         return Some(
             "`transship explain IMAGE` shows which credentials are used; log in with `transship login`, or use --authfile",
         );
-    }
-    if let Some(copy::Error::Manifest(crate::manifest::Error::NoInstance { .. })) = error::find::<copy::Error>(failure)
-    {
-        return Some("choose another platform with --override-os, --override-arch and --override-variant");
-    }
-    if let Some(copy::Error::NoZstd | copy::Error::Convert { source: convert::Error::LayerType { .. }, .. }) =
-        error::find::<copy::Error>(failure)
-    {
-        return Some("--dest-compress-format gzip makes layers that both kinds of manifest have");
     }
     if let Some(config::Error::NoPolicy { .. }) = error::find::<config::Error>(failure) {
         return Some("--policy names a policy.json; --insecure-policy allows every image without one");
@@ -182,6 +173,28 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
             "an insecure registry is one with --tls-verify=false (of copy: --src-tls-verify, --dest-tls-verify), or with insecure = true in registries.conf",
         ),
         Http::Timeout { .. } => Some("--connect-timeout and --idle-timeout set how long to wait"),
+        _ => None,
+    }
+}
+
+fn of_copy(error: &copy::Error) -> Option<&'static str> {
+    use crate::manifest::Error::NoInstance;
+    use convert::Error::LayerType;
+    use copy::{Error, Unchangeable};
+    match error {
+        Error::NoIdentity(_) => Some("give one, with its tag: --sign-identity quay.io/org/app:1"),
+        Error::CannotChange { reason: Unchangeable::Signed, .. } => Some(WITHOUT_SIGNATURES),
+        Error::CannotChange { reason: Unchangeable::DigestedDestination, .. } => {
+            Some("a destination with a tag takes an image with any digest")
+        }
+        Error::CannotChange { reason: Unchangeable::PreserveDigests, .. } => {
+            Some("without --preserve-digests the image may change")
+        }
+        Error::Manifest(NoInstance { .. }) => {
+            Some("choose another platform with --override-os, --override-arch and --override-variant")
+        }
+        Error::NoZstd => Some(BOTH_KINDS),
+        Error::Convert { source: LayerType { media_type, .. }, .. } if media_type.ends_with("zstd") => Some(BOTH_KINDS),
         _ => None,
     }
 }

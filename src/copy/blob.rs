@@ -8,7 +8,7 @@ use super::layer::NewForm;
 use super::watched::{WatchedReader, read_error};
 use super::{BlobKind, BlobOutcome, Error, Event, Run, reuse};
 use crate::compression;
-use crate::destination::BlobInput;
+use crate::destination::{BlobInput, ImageDestination};
 use crate::digest::Digest;
 use crate::manifest::edit::NewLayer;
 use crate::manifest::layer_type::LayerType;
@@ -56,8 +56,7 @@ impl Job<'_> {
         let digest = Digest::try_from(descriptor.digest()).map_err(source::Error::Digest)?;
         let progress = self.run.options.progress;
         progress.event(&Event::Started { digest: &digest, kind, size: descriptor.size() });
-        let is_foreign = descriptor.urls().as_ref().is_some_and(|urls| !urls.is_empty());
-        let (outcome, new) = if is_foreign && self.run.destination.accepts_foreign_layers() {
+        let (outcome, new) = if stays_elsewhere(descriptor, self.run.destination) {
             (BlobOutcome::LeftElsewhere, None)
         } else {
             match self.find(item, &digest)? {
@@ -150,6 +149,11 @@ impl Job<'_> {
         }
         outcome.map(Some)
     }
+}
+
+/// True for a foreign layer that need not come along.
+pub(super) fn stays_elsewhere(layer: &Descriptor, destination: &dyn ImageDestination) -> bool {
+    destination.accepts_foreign_layers() && layer.urls().as_ref().is_some_and(|urls| !urls.is_empty())
 }
 
 /// The bytes of an image's config, verified.

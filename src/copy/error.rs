@@ -64,8 +64,10 @@ pub enum Error {
     #[error("source image")]
     Manifest(#[from] manifest::Error),
     /// The manifest has to become one of another kind, and cannot.
-    #[error("the image cannot be written with another kind of manifest than {media_type}")]
+    #[error("{manifest} cannot be given another kind of manifest than {media_type}")]
     Convert {
+        /// Which image or index.
+        manifest: Digest,
         /// The kind that it has.
         media_type: MediaType,
         /// Why it cannot be converted.
@@ -98,6 +100,9 @@ pub enum Error {
         /// The digests and the platforms that there are.
         available: Vec<String>,
     },
+    /// A choice of instances that chooses none: the index would be empty.
+    #[error("no instance of the index was chosen")]
+    NothingChosen,
     /// A choice of instances, and the image has none.
     #[error("{0} is a single image, not an index that instances could be chosen from")]
     NotAnIndex(Digest),
@@ -133,6 +138,11 @@ impl Error {
     /// True when the same may succeed later.
     pub fn is_transient(&self) -> bool {
         self.of_source().is_some_and(source::Error::is_transient)
+    }
+
+    /// True when another kind of manifest may do.
+    pub(super) fn is_about_kind(&self) -> bool {
+        matches!(self, Self::Destination(destination::Error::ManifestRefused { .. }) | Self::Convert { .. })
     }
 
     fn of_source(&self) -> Option<&source::Error> {

@@ -17,6 +17,7 @@ use crate::manifest::layer_type::LayerType;
 use crate::manifest::{self, Descriptor, ImageManifest, ManifestBytes, convert, diff_ids};
 use crate::media_type::MediaType;
 use crate::policy::AllowedImage;
+use crate::source::ImageSource;
 
 /// For an instance that goes along with its index.
 pub(super) struct InIndex {
@@ -37,7 +38,7 @@ pub(super) fn copy(
     let is_instance = in_index.is_some();
     let own_reason = plan::unchangeable(run.options, run.destination.reference(), carried.is_some());
     let unchangeable = own_reason.or(in_index.and_then(|index| index.unchangeable));
-    let copy = ImageCopy { allowed, run, image: &image, unchangeable, config: OnceCell::new() };
+    let copy = ImageCopy::new(allowed.source(), manifest, &image, run, unchangeable);
     let changes = copy.wanted_changes()?;
     let kinds = copy.kinds(changes.is_some())?;
     copy.check_conversion(&kinds)?;
@@ -46,50 +47,98 @@ pub(super) fn copy(
     run.publish(&kinds, &carried, is_instance, |kind| copy.written(&edited, kind))
 }
 
+/// Whether an instance of an index that must not change is copied as it is. To be asked before anything is written.
+pub(super) fn check_unchanged(
+    source: &dyn ImageSource,
+    instance: &Digest,
+    run: &Run<'_>,
+    reason: Unchangeable,
+) -> Result<(), Error> {
+    let manifest = source.manifest(Some(instance))?;
+    let image = ImageManifest::parse(&manifest)?;
+    let copy = ImageCopy::new(source, &manifest, &image, run, Some(reason));
+    copy.check_layers()?;
+    copy.kinds(copy.may_change()).map(drop)
+}
+
 struct ImageCopy<'a> {
-    allowed: &'a AllowedImage<'a>,
-    run: &'a Run<'a>,
+    source: &'a dyn ImageSource,
+    manifest: &'a ManifestBytes,
     image: &'a ImageManifest,
+    run: &'a Run<'a>,
     unchangeable: Option<Unchangeable>,
     /// The bytes of the config, once somebody wanted them.
     config: OnceCell<Vec<u8>>,
 }
 
 impl<'a> ImageCopy<'a> {
-    fn manifest(&self) -> &'a ManifestBytes {
-        self.allowed.manifest()
+    fn new(
+        source: &'a dyn ImageSource,
+        manifest: &'a ManifestBytes,
+        image: &'a ImageManifest,
+        run: &'a Run<'a>,
+        unchangeable: Option<Unchangeable>,
+    ) -> Self {
+        Self { source, manifest, image, run, unchangeable, config: OnceCell::new() }
     }
 
     fn config(&self) -> Result<&[u8], Error> {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let config = blob::read_config(self.allowed.source(), self.image.config())?;
+        let config = blob::read_config(self.source, self.image.config())?;
         Ok(self.config.get_or_init(|| config))
     }
 
     /// The diff ids, if layers of this image may have to change; the config is read for that.
     fn wanted_changes(&self) -> Result<Option<Vec<Digest>>, Error> {
-        let layers = self.image.layers();
-        let may_change = self.run.layers != LayerCompression::Kept && layers.iter().any(is_tar);
-        if !may_change {
+        if !self.may_change() {
             return Ok(None);
         }
-        let says_other = |layer: &&Descriptor| {
-            let stated = LayerType::of(layer.media_type().as_ref());
-            stated.is_some_and(|stated| !self.run.layers.is_met_by(stated.compression))
-        };
-        if let (Some(reason), true) = (self.unchangeable, layers.iter().any(|layer| says_other(&layer))) {
-            let manifest = self.manifest().digest().clone();
-            return Err(Error::CannotChange { manifest, change: Change::Recompressed, reason });
-        }
-        let diff_ids = diff_ids(self.config()?, layers.len())
-            .map_err(|source| Error::DiffIds { manifest: self.manifest().digest().clone(), source })?;
+        self.check_layers()?;
+        let diff_ids = diff_ids(self.config()?, self.image.layers().len())
+            .map_err(|source| Error::DiffIds { manifest: self.manifest.digest().clone(), source })?;
         Ok(Some(diff_ids))
     }
 
+    fn may_change(&self) -> bool {
+        self.image.layers().iter().any(|layer| self.may_layer_change(layer))
+    }
+
+    /// Only tar files do, and only those of images: nobody knows what the layers of an artifact are. What stays elsewhere
+    /// stays.
+    fn may_layer_change(&self, layer: &Descriptor) -> bool {
+        let is_image = *self.manifest.media_type() == MediaType::DOCKER_MANIFEST
+            || self.image.config().media_type().as_ref() == MediaType::OCI_CONFIG.as_str();
+        self.run.layers != LayerCompression::Kept
+            && is_image
+            && LayerType::of(layer.media_type().as_ref()).is_some()
+            && !blob::stays_elsewhere(layer, self.run.destination)
+    }
+
+    /// What becomes of each layer, if it is what its media type says. Nothing is made yet, so the bytes are the old ones.
+    fn planned(&self) -> Vec<Option<NewLayer>> {
+        let planned = |layer: &Descriptor| {
+            let stated = LayerType::of(layer.media_type().as_ref())?.compression;
+            let stays = !self.may_layer_change(layer) || self.run.layers.is_met_by(stated);
+            let digest = Digest::try_from(layer.digest()).ok().filter(|_| !stays)?;
+            Some(NewLayer { digest, size: layer.size(), compression: self.run.layers.made() })
+        };
+        self.image.layers().iter().map(planned).collect()
+    }
+
+    fn check_layers(&self) -> Result<(), Error> {
+        match self.unchangeable {
+            Some(reason) if self.planned().iter().any(Option::is_some) => {
+                let manifest = self.manifest.digest().clone();
+                Err(Error::CannotChange { manifest, change: Change::Recompressed, reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn kinds(&self, may_change: bool) -> Result<Vec<MediaType>, Error> {
-        let own = self.manifest().media_type();
+        let own = self.manifest.media_type();
         let choice = Kinds {
             own,
             accepts: &|kind| self.run.destination.accepts(kind),
@@ -97,21 +146,20 @@ impl<'a> ImageCopy<'a> {
             needs_oci: may_change && self.run.layers.makes_zstd(),
             unchangeable: self.unchangeable,
         };
-        plan::kinds(self.manifest().digest(), &choice)
+        plan::kinds(self.manifest.digest(), &choice)
     }
 
-    /// What cannot be converted is better known before the layers are copied. Layers that change may make it possible.
+    /// What cannot be converted is better known before the layers are copied.
     fn check_conversion(&self, kinds: &[MediaType]) -> Result<(), Error> {
-        let manifest = self.manifest();
-        let own = manifest.media_type();
+        let own = self.manifest.media_type();
         let Some(kind) = kinds.first().filter(|kind| *kind != own) else { return Ok(()) };
-        if !keeps_config(own, kind) {
-            convert::image_to_oci(manifest, self.config()?).map(drop).map_err(cannot_convert(manifest))
-        } else if self.run.layers == LayerCompression::Kept {
-            convert::image_to_docker(manifest).map(drop).map_err(cannot_convert(manifest))
+        let planned = with_layers(self.manifest, &self.planned()).map_err(cannot_convert(self.manifest))?;
+        let converted = if keeps_config(own, kind) {
+            convert::image_to_docker(&planned).map(drop)
         } else {
-            Ok(())
-        }
+            convert::image_to_oci(&planned, self.config()?).map(drop)
+        };
+        converted.map_err(cannot_convert(self.manifest))
     }
 
     /// Copies layers and config, and returns what became of each layer.
@@ -125,14 +173,14 @@ impl<'a> ImageCopy<'a> {
         let mut seen = HashSet::new();
         let mut items = Vec::new();
         // A config that is converted is another one.
-        if kinds.first().is_some_and(|kind| keeps_config(self.manifest().media_type(), kind)) {
+        if kinds.first().is_some_and(|kind| keeps_config(self.manifest.media_type(), kind)) {
             let config = self.image.config();
             // An artifact may have one empty blob for both.
             seen.insert((config.digest().clone(), None));
             items.push(Item { kind: BlobKind::Config, descriptor: config, form: None });
         }
         for (index, descriptor) in layers.iter().enumerate() {
-            let form = forms.get(index).filter(|_| is_tar(descriptor));
+            let form = forms.get(index).filter(|_| self.may_layer_change(descriptor));
             if seen.insert((descriptor.digest().clone(), form.map(|form| &form.diff_id))) {
                 items.push(Item { kind: BlobKind::Layer, descriptor, form });
             }
@@ -153,10 +201,10 @@ impl<'a> ImageCopy<'a> {
         let made = Mutex::new(HashMap::new());
         let workers = self.run.options.parallel_copies.get().min(queue.len());
         let job = Job {
-            source: self.allowed.source(),
+            source: self.source,
             run: self.run,
             unchangeable: self.unchangeable,
-            manifest: self.manifest().digest(),
+            manifest: self.manifest.digest(),
             workers,
             stopped: &stopped,
         };
@@ -196,14 +244,14 @@ impl<'a> ImageCopy<'a> {
 
     /// The manifest as one of this kind, with its config at the destination.
     fn written(&self, edited: &ManifestBytes, kind: &MediaType) -> Result<ManifestBytes, Error> {
-        let own = self.manifest().media_type();
+        let own = self.manifest.media_type();
         if kind == own {
             return Ok(edited.clone());
         }
         if keeps_config(own, kind) {
-            return convert::image_to_docker(edited).map_err(cannot_convert(edited));
+            return convert::image_to_docker(edited).map_err(cannot_convert(self.manifest));
         }
-        let converted = convert::image_to_oci(edited, self.config()?).map_err(cannot_convert(edited))?;
+        let converted = convert::image_to_oci(edited, self.config()?).map_err(cannot_convert(self.manifest))?;
         if !self.run.destination.has_blob(&converted.config_descriptor)? {
             self.run.destination.put_blob(&converted.config_descriptor, &mut converted.config.as_slice())?;
         }
@@ -211,20 +259,15 @@ impl<'a> ImageCopy<'a> {
     }
 }
 
-/// Whatever is not a tar file keeps its bytes.
-fn is_tar(layer: &Descriptor) -> bool {
-    LayerType::of(layer.media_type().as_ref()).is_some()
-}
-
 /// Docker has an OCI config as it is; OCI has not Docker's.
 fn keeps_config(own: &MediaType, kind: &MediaType) -> bool {
     kind == own || *kind == MediaType::DOCKER_MANIFEST
 }
 
-fn cannot_convert(manifest: &ManifestBytes) -> impl Fn(convert::Error) -> Error {
-    let media_type = manifest.media_type().clone();
+pub(super) fn cannot_convert(manifest: &ManifestBytes) -> impl Fn(convert::Error) -> Error {
+    let (digest, media_type) = (manifest.digest().clone(), manifest.media_type().clone());
     move |source| match source {
         convert::Error::Manifest(error @ manifest::Error::Schema1) => Error::Manifest(error),
-        source => Error::Convert { media_type: media_type.clone(), source },
+        source => Error::Convert { manifest: digest.clone(), media_type: media_type.clone(), source },
     }
 }

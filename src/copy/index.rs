@@ -33,8 +33,14 @@ pub(super) fn copy(allowed: &AllowedImage<'_>, run: &Run<'_>) -> Result<Manifest
             unchangeable,
         },
     )?;
+    if let Some(reason) = unchangeable.filter(|_| run.may_change_images()) {
+        for instance in &selection.copied {
+            image::check_unchanged(allowed.source(), instance, run, reason)?;
+        }
+    }
     let replaced = copy_instances(allowed, run, &selection.copied, unchangeable)?;
-    let edited = with_instances(original, &replaced, selection.kept.as_ref()).map_err(cannot_convert(original))?;
+    let edited =
+        with_instances(original, &replaced, selection.kept.as_ref()).map_err(image::cannot_convert(original))?;
     run.publish(&kinds, &carried, false, |kind| written(&edited, kind))
 }
 
@@ -65,12 +71,7 @@ fn written(index: &ManifestBytes, kind: &MediaType) -> Result<ManifestBytes, Err
         kind if *kind == MediaType::OCI_INDEX => convert::list_to_oci(index, &BTreeMap::new()),
         _ => convert::index_to_list(index),
     };
-    converted.map_err(cannot_convert(index))
-}
-
-fn cannot_convert(index: &ManifestBytes) -> impl Fn(convert::Error) -> Error {
-    let media_type = index.media_type().clone();
-    move |source| Error::Convert { media_type: media_type.clone(), source }
+    converted.map_err(image::cannot_convert(index))
 }
 
 /// The instances of a copy.
@@ -106,6 +107,9 @@ impl Selection {
 
 impl ChosenInstances {
     fn digests_in(&self, index: &Index) -> Result<HashSet<Digest>, Error> {
+        if self.digests.is_empty() && self.platforms.is_empty() {
+            return Err(Error::NothingChosen);
+        }
         let mut chosen = HashSet::new();
         let by_digest = self.digests.iter().map(|digest| (digest.to_string(), Choice::Digest(digest)));
         let by_platform = self.platforms.iter().map(|platform| (platform.to_string(), Choice::Platform(platform)));

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::blob::Job;
 use super::{Error, LayerCompression, Run};
-use crate::compression::{Compressor, Decompressed};
+use crate::compression::Decompressed;
 use crate::digest::{Digest, Hasher, Mismatch};
 use crate::manifest::edit::NewLayer;
 
@@ -46,8 +46,7 @@ impl Job<'_> {
         let stream = Decompressed::new(layer).map_err(damaged)?;
         let hasher = Hasher::new(diff_id.algorithm());
         let mut reader = DiffIdReader { stream, hasher, diff_id, failure: None };
-        let compressor = self.run.layers.compressor();
-        let outcome = match compressor {
+        let outcome = match self.run.layers.compressor() {
             None => self.run.destination.put_new_blob(&mut reader),
             Some(compressor) => {
                 let mut made = compressor.compress(&mut reader, self.threads()).map_err(damaged)?;
@@ -58,7 +57,7 @@ impl Job<'_> {
             return Err(damaged(failure));
         }
         let blob = outcome?;
-        let compression = compressor.map(Compressor::compression);
+        let compression = self.run.layers.made();
         if let Some(cache) = self.run.options.blob_info {
             cache.record_compressed(diff_id, digest, reader.stream.compression());
             cache.record_compressed(diff_id, &blob.digest, compression);

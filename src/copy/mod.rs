@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::destination::{self, ImageDestination};
+use crate::destination::ImageDestination;
 use crate::digest::Digest;
 use crate::manifest::edit::NewLayer;
 use crate::manifest::{Index, ManifestBytes, Platform, PlatformChoice, Preference};
@@ -87,6 +87,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Whether an image may become another one here.
+    fn may_change_images(&self) -> bool {
+        let accepts_all =
+            [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST].iter().all(|kind| self.destination.accepts(kind));
+        !accepts_all || self.options.format.is_some() || self.layers != LayerCompression::Kept
+    }
+
     fn made(&self) -> MutexGuard<'_, HashMap<(Digest, Digest), NewLayer>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,19 +107,16 @@ impl Run<'_> {
         is_instance: bool,
         make: impl Fn(&MediaType) -> Result<ManifestBytes, Error>,
     ) -> Result<ManifestBytes, Error> {
-        let mut attempts = Vec::new();
+        let mut attempts: Vec<(MediaType, Box<Error>)> = Vec::new();
         for kind in kinds {
-            let error = match make(kind).and_then(|manifest| self.put(manifest, carried, is_instance)) {
-                Ok(manifest) => return Ok(manifest),
-                Err(error) => error,
-            };
-            // What comes after a refusal is an attempt to get around it.
-            let is_about_kind = matches!(&error, Error::Destination(destination::Error::ManifestRefused { .. }));
-            if !is_about_kind && attempts.is_empty() {
-                return Err(error);
+            if let Some((_, refusal)) = attempts.last() {
+                log::warn!("{}; trying {kind}", crate::error::one_line(&**refusal));
             }
-            log::warn!("{}", crate::error::one_line(&error));
-            attempts.push((kind.clone(), Box::new(error)));
+            match make(kind).and_then(|manifest| self.put(manifest, carried, is_instance)) {
+                Ok(manifest) => return Ok(manifest),
+                Err(error) if error.is_about_kind() => attempts.push((kind.clone(), Box::new(error))),
+                Err(error) => return Err(error),
+            }
         }
         match attempts.pop() {
             Some((_, error)) if attempts.is_empty() => Err(*error),

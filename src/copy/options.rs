@@ -129,9 +129,14 @@ impl LayerCompression {
         }
     }
 
+    /// How a layer that is to change is compressed afterwards.
+    pub(super) fn made(self) -> Option<Compression> {
+        self.compressor().map(Compressor::compression)
+    }
+
     /// True when a layer may end up as zstd.
     pub(super) fn makes_zstd(self) -> bool {
-        self.compressor().is_some_and(|compressor| compressor.compression() == Compression::Zstd)
+        self.made() == Some(Compression::Zstd)
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn with_instances(
         document.manifests = with_entries(document.manifests, &instances, |entry, new| {
             (entry.media_type, entry.digest) = (new.media_type().to_string(), new.digest().to_string());
             entry.size = new.size();
+            entry.urls.clear();
             Ok(())
         })?;
         go_json::to_vec(&document)
@@ -104,6 +105,7 @@ pub(crate) fn with_instances(
         document.manifests = with_entries(document.manifests, &instances, |entry, new| {
             (entry.media_type, entry.digest) = (new.media_type().to_string(), new.digest().to_string());
             entry.size = new.size();
+            (entry.data, entry.urls) = <_>::default();
             entry.annotations.remove(ZSTD_ANNOTATION);
             if is_zstd(new)? {
                 entry.annotations.insert(ZSTD_ANNOTATION.to_owned(), "true".to_owned());

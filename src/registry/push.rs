@@ -30,7 +30,8 @@ impl RegistryClient {
     pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         let response = self.blob_head(digest)?;
         let size = response.single_header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
-        Ok(size.filter(|_| response.status == StatusCode::OK))
+        // Some servers state the length of what they send, which is nothing.
+        Ok(size.filter(|size| *size > 0 && response.status == StatusCode::OK))
     }
 
     fn blob_head(&self, digest: &Digest) -> Result<Response, Error> {
