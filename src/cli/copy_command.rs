@@ -16,6 +16,7 @@ use crate::{copy, destination, source};
 
 pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure> {
     let (from, to) = (settings::image(&args.source)?, settings::destination(&args.destination)?);
+    let layers = args.compression.layers()?;
     let access = args.source_access();
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
@@ -33,7 +34,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
         instances: args.instances.instances(),
         platform: settings::platform(global),
         format: args.format.format(),
-        layers: args.compression.layers()?,
+        layers,
         preserve_digests: args.format.preserve_digests,
         remove_signatures: args.signing.remove_signatures,
         signers: &signers,

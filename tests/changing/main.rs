@@ -11,6 +11,9 @@ mod layers;
 #[path = "../archives/made.rs"]
 mod made;
 mod places;
+mod refused;
+mod unchanged;
+mod words;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[path = "../support"]

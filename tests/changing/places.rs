@@ -1,7 +1,6 @@
 //! Images and places in memory, and the copy between them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -301,11 +300,4 @@ impl Progress for Copied {
             self.0.lock().unwrap().push((*digest).clone());
         }
     }
-}
-
-/// The manifest that is in a `dir:`, whose files are read as they are.
-pub fn in_directory(directory: &Path, instance: Option<&str>) -> Value {
-    let name = instance
-        .map_or("manifest.json".to_owned(), |digest| format!("{}.manifest.json", digest.split_once(':').unwrap().1));
-    serde_json::from_slice(&std::fs::read(directory.join(name)).unwrap()).unwrap()
 }

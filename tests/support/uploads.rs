@@ -48,6 +48,8 @@ pub struct Uploads {
     /// Scopes that no token is given for.
     denied: Vec<&'static str>,
     signatures: Option<KeptSignatures>,
+    /// Manifests of these types are answered with this status and code.
+    refused: Vec<(&'static str, u16, &'static str)>,
     state: Arc<Mutex<State>>,
 }
 
@@ -124,6 +126,13 @@ impl Uploads {
     #[must_use]
     pub fn keeping_signatures(mut self) -> Self {
         self.signatures = Some(KeptSignatures::default());
+        self
+    }
+
+    /// Refuses manifests of this type, as registries do that do not know it.
+    #[must_use]
+    pub fn refusing(mut self, media_type: &'static str, status: u16, code: &'static str) -> Self {
+        self.refused.push((media_type, status, code));
         self
     }
 
@@ -271,6 +280,9 @@ impl Uploads {
             };
         }
         let media_type = request.header("content-type").unwrap_or_default().to_owned();
+        if let Some((_, status, code)) = self.refused.iter().find(|(refused, ..)| *refused == media_type) {
+            return error(*status, code);
+        }
         let by_digest = format!("{repository}@{}", Digest::sha256(&request.body));
         for key in [key, by_digest] {
             state.manifests.insert(key, (media_type.clone(), request.body.clone()));
