@@ -11,7 +11,9 @@ mod layers;
 #[path = "../archives/made.rs"]
 mod made;
 mod places;
+mod recompressing;
 mod refused;
+mod skopeo;
 mod unchanged;
 mod words;
 

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use transship::config::{Config, Paths};
 use transship::copy::{self, Event, Options, Progress};
 use transship::destination::{self, BlobInput, ImageDestination};
-use transship::http::StatusCode;
+use transship::http::{StatusCode, TestClock, Timeouts};
 use transship::manifest::{Descriptor, ImageManifest, ManifestBytes};
 use transship::policy::Policy;
 use transship::registry::{self, ErrorResponse, Operation};
 use transship::signature::UntrustedSignature;
-use transship::source::{self, BlobBody, BlobReader, FoundSignature, ImageSource, Served, SignatureDemand};
+use transship::source::{self, BlobBody, BlobReader, FoundSignature, ImageSource, Network, Served, SignatureDemand};
 use transship::{Digest, ImageReference, MediaType, Reference};
+
+use crate::support::uploads::RunningUploads;
 
 pub const KINDS: [MediaType; 4] =
     [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_LIST];
@@ -178,6 +181,12 @@ impl Sketch {
         self
     }
 
+    /// What is read where the blob with this digest should be.
+    pub fn with_damaged(mut self, digest: Digest, bytes: Vec<u8>) -> Self {
+        self.blobs.insert(digest, bytes);
+        self
+    }
+
     /// The top-level manifest of another image, as an instance of this index.
     pub fn with_instance(mut self, image: &Self) -> Self {
         self.manifests.insert(image.top.digest().clone(), Arc::clone(&image.top));
@@ -288,6 +297,21 @@ pub fn layers(manifest: &ManifestBytes) -> Vec<(String, String)> {
 /// A document as JSON.
 pub fn document(manifest: &ManifestBytes) -> Value {
     serde_json::from_slice(manifest.bytes()).unwrap()
+}
+
+/// A registry at the end of a push, which nobody waits for.
+pub fn open(registry: &RunningUploads) -> Box<dyn ImageDestination> {
+    let home = tempfile::tempdir().unwrap();
+    let conf = home.path().join("registries.conf");
+    let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", registry.authority());
+    std::fs::write(&conf, text).unwrap();
+    let mut paths = Paths::isolated(home.path());
+    paths.registries_conf = Some(conf);
+    let config = Config::load_from(paths).unwrap();
+    let network = Network { clock: Arc::new(TestClock::default()), ..Network::real(&config, Timeouts::default()) };
+    let reference: ImageReference = format!("docker://{}", registry.reference("org/app:1")).parse().unwrap();
+    let options = source::Options { network: Some(network), ..source::Options::default() };
+    destination::open_with(&config, &reference, &options).unwrap()
 }
 
 /// The instances that were copied, in order.

@@ -1,18 +1,13 @@
 //! A registry that does not know a kind of manifest.
 
-use std::sync::Arc;
-
 use serde_json::json;
-use transship::config::{Config, Paths};
 use transship::copy::{Error, Instances, ManifestFormat, Options};
-use transship::destination::{self, ImageDestination};
-use transship::http::{TestClock, Timeouts};
+use transship::destination;
 use transship::manifest::{ImageManifest, ManifestBytes};
-use transship::source::{self, Network};
-use transship::{Digest, ImageReference, MediaType};
+use transship::{Digest, MediaType};
 
 use crate::made::{gzip, layer};
-use crate::places::{Sketch, copy, layers};
+use crate::places::{Sketch, copy, layers, open};
 use crate::support::uploads::{RunningUploads, Uploads};
 
 const OCI: [&str; 2] = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"];
@@ -23,20 +18,6 @@ const DOCKER: [&str; 2] = [
 
 fn refusing(kinds: &[&'static str], status: u16, code: &'static str) -> Uploads {
     kinds.iter().fold(Uploads::new(), |registry, kind| registry.refusing(kind, status, code))
-}
-
-fn open(registry: &RunningUploads) -> Box<dyn ImageDestination> {
-    let home = tempfile::tempdir().unwrap();
-    let conf = home.path().join("registries.conf");
-    let text = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", registry.authority());
-    std::fs::write(&conf, text).unwrap();
-    let mut paths = Paths::isolated(home.path());
-    paths.registries_conf = Some(conf);
-    let config = Config::load_from(paths).unwrap();
-    let network = Network { clock: Arc::new(TestClock::default()), ..Network::real(&config, Timeouts::default()) };
-    let reference: ImageReference = format!("docker://{}", registry.reference("org/app:1")).parse().unwrap();
-    let options = source::Options { network: Some(network), ..source::Options::default() };
-    destination::open_with(&config, &reference, &options).unwrap()
 }
 
 fn image(kind: &MediaType, seed: u64) -> Sketch {
