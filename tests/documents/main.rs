@@ -10,8 +10,14 @@ use transship::config::RegistriesConf;
 use page::{blocks, document};
 
 #[cfg(feature = "cli")]
+mod changing;
+#[cfg(feature = "cli")]
 mod console;
 mod dependencies;
+#[cfg(feature = "cli")]
+#[allow(dead_code, unreachable_pub, reason = "other crates of tests use the rest")]
+#[path = "../archives/made.rs"]
+mod made;
 mod page;
 mod policy;
 #[cfg(feature = "cli")]
