@@ -206,7 +206,7 @@ fn one_image_has_no_instances_to_choose_from() {
 
 #[test]
 fn the_index_alone_is_written_without_looking_at_its_instances() {
-    let from = fixture_or_two();
+    let from = two_platforms();
     let options = Options { instances: Instances::IndexOnly, ..Options::default() };
     let to = Place::new();
     assert_eq!(copy(&from, &to, &options).unwrap(), *from.top());
@@ -214,10 +214,6 @@ fn the_index_alone_is_written_without_looking_at_its_instances() {
 
     let list = copy(&from, &to, &Options { format: Some(ManifestFormat::V2s2), ..options }).unwrap();
     assert_eq!((list.media_type(), listed(&list)), (&MediaType::DOCKER_LIST, listed(from.top())));
-}
-
-fn fixture_or_two() -> Sketch {
-    two_platforms()
 }
 
 #[test]
@@ -301,4 +297,14 @@ fn attestations_go_along_as_they_are_while_images_change() {
     let line = one_line(&error);
     assert!(line.contains(attestation.digest().as_str()) && line.contains("application/vnd.in-toto+json"), "{line}");
     assert!(to.top.lock().unwrap().is_none());
+}
+
+/// Go takes it for the machine's own.
+#[test]
+fn an_instance_without_a_platform_has_none_in_a_list_either() {
+    let image = image("linux/amd64");
+    let from = Sketch::index(&MediaType::OCI_INDEX, &[(&image, json!({}))]);
+    let format = Some(ManifestFormat::V2s2);
+    let list = copy(&from, &Place::new(), &Options { instances: Instances::All, format, ..Options::default() });
+    assert_eq!(document(&list.unwrap())["manifests"][0]["platform"], json!({"architecture": "", "os": ""}));
 }

@@ -40,8 +40,8 @@ fn image(kind: &str, form: Form) -> Option<Sketch> {
 }
 
 /// What is tried at a place that refuses everything, best first; `None` where nothing can be written.
-fn tried(from: &Sketch, accepts: Vec<MediaType>, options: &Options<'_>) -> Option<Vec<MediaType>> {
-    let to = Place::accepting(&accepts).refusing(&KINDS);
+fn tried(from: &Sketch, accepts: &[MediaType], options: &Options<'_>) -> Option<Vec<MediaType>> {
+    let to = Place::accepting(accepts).refusing(&KINDS);
     match copy(from, &to, options).unwrap_err() {
         Error::AllRefused { attempts } => Some(attempts.into_iter().map(|(kind, _)| kind).collect()),
         Error::Destination(destination::Error::ManifestRefused { media_type, .. }) => Some(vec![media_type]),
@@ -78,18 +78,18 @@ fn an_image_keeps_its_kind_where_it_can_and_then_comes_what_everybody_reads() {
         if accepts.is_empty() {
             continue; // Takes nothing but schema 1.
         }
-        assert_eq!(tried(&from, accepts.clone(), &Options::default()), expected(&case), "{case}");
+        assert_eq!(tried(&from, &accepts, &Options::default()), expected(&case), "{case}");
         count += 1;
 
         // Whatever must not change is written as it is, or not at all.
         let own = from.top().media_type().clone();
         let preserved = Options { preserve_digests: true, ..Options::default() };
-        assert_eq!(tried(&from, accepts.clone(), &preserved), accepts.contains(&own).then(|| vec![own]), "{case}");
+        assert_eq!(tried(&from, &accepts, &preserved), accepts.contains(&own).then(|| vec![own]), "{case}");
 
         // What is forced is all that will do.
         let forced = Options { format: Some(ManifestFormat::Oci), ..Options::default() };
         let oci = accepts.contains(&MediaType::OCI_MANIFEST).then(|| vec![MediaType::OCI_MANIFEST]);
-        assert_eq!(tried(&from, accepts, &forced), oci, "{case}");
+        assert_eq!(tried(&from, &accepts, &forced), oci, "{case}");
     }
     assert!(count == 3 || table("copy", "manifest_conversion_cases").is_empty(), "{count}");
 }
@@ -102,7 +102,7 @@ fn zstd_is_for_oci_alone() {
         let from = image(&text(&case["in"]["srcMIMEType"]), Form::Zstd).unwrap();
         let options = Options { layers: zstd, ..with_input(&case["in"]) };
         let accepts = kinds(&case["in"]["destSupportedManifestMIMETypes"]);
-        assert_eq!(tried(&from, accepts, &options), expected(&case), "{case}");
+        assert_eq!(tried(&from, &accepts, &options), expected(&case), "{case}");
     }
 }
 
@@ -114,7 +114,7 @@ fn gzip_is_for_both_so_it_decides_nothing() {
         let plain = with_input(&case["in"]);
         let accepts = kinds(&case["in"]["destSupportedManifestMIMETypes"]);
         let options = Options { layers: gzip, ..plain.clone() };
-        assert_eq!(tried(&from, accepts.clone(), &options), tried(&from, accepts, &plain), "{case}");
+        assert_eq!(tried(&from, &accepts, &options), tried(&from, &accepts, &plain), "{case}");
     }
 }
 
@@ -132,7 +132,7 @@ fn an_index_keeps_its_kind_too() {
         let first = Some(text(&case["expectedUpdate"])).filter(|update| !update.is_empty());
         let first = first.map_or(own, |update| MediaType::from(update.as_str()));
         let expected = [vec![first], kinds(&case["expectedOtherCandidates"])].concat();
-        assert_eq!(tried(&from, kinds(&case["destTypes"]), &options), Some(expected), "{case}");
+        assert_eq!(tried(&from, &kinds(&case["destTypes"]), &options), Some(expected), "{case}");
         count += 1;
     }
     assert!(count == 6 || table("copy", "list_conversion_cases").is_empty(), "{count}");

@@ -278,3 +278,29 @@ fn zstd_layers_cannot_be_docker_s_unless_they_change() {
         assert_eq!(layers(&copy(&from, &Place::new(), &docker(wish)).unwrap())[0].0, media_type);
     }
 }
+
+#[test]
+fn digests_of_another_algorithm_are_checked_and_new_blobs_have_sha256() {
+    use transship::digest::Algorithm::Sha512;
+    let plain = layer(1, 3000);
+    for (form, wish) in [(Form::Gzip, wishes()[1].0), (Form::Plain, wishes()[4].0)] {
+        let bytes = compressed(&plain, form);
+        let digest = Digest::of(Sha512, &bytes);
+        for (diff_id, is_right) in [(Digest::of(Sha512, &plain), true), (Digest::of(Sha512, b"another"), false)] {
+            let mut descriptor = described(OCI[form as usize], &bytes);
+            descriptor["digest"] = json!(digest.as_str());
+            let config = json!({"rootfs": {"diff_ids": [diff_id.as_str()]}});
+            let from = Sketch::of_descriptors(&MediaType::OCI_MANIFEST, &config, &[(descriptor, &bytes)])
+                .with_damaged(digest.clone(), bytes.clone());
+            let to = Place::new();
+            match copy(&from, &to, &changed(wish)) {
+                Ok(manifest) if is_right => {
+                    let new = layers(&manifest)[0].1.clone();
+                    assert!(new.starts_with("sha256:") && decompressed(&to.blob(&new)) == plain);
+                }
+                Err(Error::Layer { digest: of, .. }) if !is_right => assert_eq!(of, digest),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
