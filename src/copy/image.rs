@@ -187,8 +187,8 @@ impl<'a> ImageCopy<'a> {
         }
         let made = self.copy_all(&items)?;
         let of_layer = |(index, layer): (usize, &Descriptor)| {
-            let diff_id = diff_ids.and_then(|all| all.get(index));
-            made.get(&(layer.digest().to_string(), diff_id?.clone())).cloned()
+            let diff_id = diff_ids.and_then(|all| all.get(index)).filter(|_| self.may_layer_change(layer))?;
+            made.get(&(layer.digest().to_string(), diff_id.clone())).cloned()
         };
         Ok(layers.iter().enumerate().map(of_layer).collect())
     }

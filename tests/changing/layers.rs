@@ -304,3 +304,14 @@ fn digests_of_another_algorithm_are_checked_and_new_blobs_have_sha256() {
         }
     }
 }
+
+#[test]
+fn the_same_bytes_as_a_tar_file_and_as_something_else_change_once() {
+    let plain = layer(1, 3000);
+    let (bytes, other) = (compressed(&plain, Form::Gzip), "application/vnd.example");
+    let diff_ids = [Digest::sha256(&plain), Digest::sha256(&plain)];
+    let from = Sketch::image(&MediaType::OCI_MANIFEST, &[(OCI[1], &bytes), (other, &bytes)], &diff_ids);
+    let manifest = copy(&from, &Place::new(), &changed(LayerCompression::Decompressed)).unwrap();
+    let [plain, gzip] = [Digest::sha256(&plain), Digest::sha256(&bytes)].map(|digest| digest.to_string());
+    assert_eq!(layers(&manifest), [(OCI[0].to_owned(), plain), (other.to_owned(), gzip)]);
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use transship::compression::{Compression, Compressor};
@@ -210,35 +210,38 @@ fn of_a_layer_that_is_not_what_the_config_says_nothing_is_left() {
     }
 }
 
-/// Stops a copy in the middle.
-struct Stop<'a>(&'a AtomicBool);
+/// Stops a copy when more than a chunk was read.
+struct Stop<'a> {
+    cancelled: &'a AtomicBool,
+    read: AtomicU64,
+}
 
 impl Progress for Stop<'_> {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Read { .. } = event {
-            self.0.store(true, Ordering::Relaxed);
+        if let Event::Read { bytes, .. } = event
+            && self.read.fetch_add(*bytes, Ordering::Relaxed) + bytes > (CHUNK + 500_000) as u64
+        {
+            self.cancelled.store(true, Ordering::Relaxed);
         }
     }
 }
 
 #[test]
 fn a_copy_that_is_cancelled_while_a_layer_is_made_leaves_nothing_of_it() {
-    let plain = layer(1, CHUNK);
-    let bytes = gzip(&plain);
-    let media_type = MediaType::OCI_MANIFEST;
-    let from = Sketch::image(&media_type, &[(GZIP, &bytes)], &[Digest::sha256(&plain)]);
+    let (from, _) = large(&MediaType::OCI_MANIFEST, 1, None);
     let home = tempfile::tempdir().unwrap();
     for wish in [LayerCompression::Decompressed, recompressed(Compression::Zstd)] {
-        let cancelled = AtomicBool::new(false);
-        let stop = Stop(&cancelled);
-        let options = Options { layers: wish, cancelled: &cancelled, progress: &stop, ..Options::default() };
         let registry = Uploads::new().serve();
         for to in [open(&registry), Box::new(DirDestination::open(home.path().join("there")).unwrap()) as _] {
-            cancelled.store(false, Ordering::Relaxed);
+            let cancelled = AtomicBool::new(false);
+            let stop = Stop { cancelled: &cancelled, read: AtomicU64::new(0) };
+            let options = Options { layers: wish, cancelled: &cancelled, progress: &stop, ..Options::default() };
             assert!(matches!(copy(&from, &*to, &options), Err(Error::Cancelled)));
         }
+        assert!(registry.methods("/uploads/").contains(&"POST".to_owned()));
         assert_eq!((registry.open_uploads(), registry.manifest("org/app", "1")), (0, None));
-        assert_eq!(fs::read_dir(home.path().join("there")).unwrap().count(), 1);
+        // The config, and what says that it is a directory for images.
+        assert_eq!(fs::read_dir(home.path().join("there")).unwrap().count(), 2);
     }
 }
 
