@@ -1,7 +1,5 @@
 //! What becomes of one layer, and of what the manifest says of it.
 
-use std::fs;
-
 use serde_json::json;
 use transship::compression::{Compression, Compressor};
 use transship::copy::{Error, LayerCompression, ManifestFormat, Options};
@@ -11,8 +9,7 @@ use transship::{Digest, MediaType};
 
 use crate::made::{FORMS, Form, compressed, layer};
 use crate::places::{Place, Sketch, copy, described, document, layers};
-use crate::support::shared::shared;
-use crate::support::tables::{table, text};
+use crate::support::tables::table;
 
 const OCI: [&str; 3] = [
     "application/vnd.oci.image.layer.v1.tar",
@@ -76,22 +73,6 @@ fn decompressed(bytes: &[u8]) -> Vec<u8> {
         other => plain = other.to_vec(),
     }
     plain
-}
-
-#[test]
-fn diff_ids_are_what_containers_image_computes() {
-    let Some(fixtures) = shared("fixtures/containers-image/copy") else { return };
-    for case in table("copy", "compute_diff_id") {
-        let bytes = fs::read(fixtures.join(text(&case["filename"]))).unwrap();
-        let diff_id: Digest = text(&case["result"]).parse().unwrap();
-        // Without a decompressor the file is a layer as it is.
-        let is_plain = case["decompressor"].is_null();
-        let wish = if is_plain { LayerCompression::Kept } else { LayerCompression::Decompressed };
-        let to = Place::new();
-        let manifest =
-            copy(&one_layer(&MediaType::OCI_MANIFEST, OCI[1], &bytes, &diff_id), &to, &changed(wish)).unwrap();
-        assert_eq!(layers(&manifest)[0].1, diff_id.as_str(), "{case}");
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod instances;
 mod kinds;
+mod layer_types;
 mod layers;
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[path = "../archives/made.rs"]
