@@ -172,3 +172,30 @@ fn lines_and_json_tell_where_a_blob_was_taken_from() {
         assert!(output.status.success() && stderr.contains(&expected), "{stderr}");
     }
 }
+
+#[test]
+fn a_layer_that_was_compressed_once_is_not_compressed_again_unless_a_level_is_asked_for() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    original(&clients);
+    let registry = DockerRegistry::anonymous(&program);
+    let to_zstd = |path: &str, words: &[&str]| {
+        let words = [&[TO_HTTP, "--dest-compress-format=zstd"], words].concat();
+        let outcomes = copy(&clients, &words, "dir:original", &registry.image(path));
+        outcomes.iter().filter(|outcome| *outcome == "recompressed").count()
+    };
+    assert_eq!(to_zstd("org/one:1", &[]), 3);
+    assert_eq!(to_zstd("org/one:1", &[]), 0);
+    assert_eq!(to_zstd("team/two:1", &[]), 0);
+    assert_eq!(to_zstd("team/two:2", &["--dest-compress-level=7"]), 3);
+    let manifest = |path: &str| {
+        let image = registry.image(path);
+        run(clients.skopeo().args(["inspect", "--raw", "--tls-verify=false", &image]))
+    };
+    assert_eq!(manifest("org/one:1"), manifest("team/two:1"));
+    let to = clients.path("back");
+    let from = registry.image("team/two:1");
+    run(clients
+        .skopeo()
+        .args(["copy", "--insecure-policy", "--all", FROM_HTTP, &from])
+        .arg(format!("dir:{}", to.display())));
+}

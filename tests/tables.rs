@@ -19,7 +19,7 @@ const SCHEMA_1: &str = "Docker schema 1 is refused";
 const ANY_TYPE: &str = "a blob of any type is copied as it is";
 const NAMED: &str = "a list that the cases have themselves where they name it";
 const ZSTD: &str = "of its rows zstd is that of the cases, and the others are not made here";
-const REUSE: &str = "a blob that is known in another form is not taken instead yet";
+const REUSE: &str = "a blob that is known in another form is taken instead where the compression is the wanted one, and nothing else counts";
 const MADE_UP: &str = "its media types are made up, and ours are all known";
 
 /// Tables that no test runs, and why. A table that gets its test loses its line.

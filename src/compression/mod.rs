@@ -204,6 +204,11 @@ impl Compressor {
         }
     }
 
+    /// True when no level was asked for.
+    pub(crate) fn is_usual(self) -> bool {
+        self.level.is_none()
+    }
+
     /// The stream, compressed as it is read, by as many threads as there are to spare. Equal streams have equal results
     /// with any number of them.
     pub(crate) fn compress<'a, R: Read + 'a>(self, stream: R, threads: NonZeroUsize) -> io::Result<Box<dyn Read + 'a>> {

@@ -78,13 +78,17 @@ impl Job<'_> {
             }
             Ok(reuse::mount(self, item, digest)?.map_or(Found::Nothing, Found::TakenOver))
         };
-        let Some(form) = item.form else { return as_is() };
+        // What must not change is only itself.
+        let Some(form) = item.form.filter(|_| self.unchangeable.is_none()) else { return as_is() };
         let made = self.run.made().get(&(digest.clone(), form.diff_id.clone())).cloned();
         if let Some(new) = made.or_else(|| form.is_there.clone()) {
             return Ok(if new.digest == *digest { Found::AsIs } else { Found::As(new) });
         }
         let stated = LayerType::of(item.descriptor.media_type().as_ref()).and_then(|kind| kind.compression);
-        if self.run.layers.is_met_by(stated) { as_is() } else { Ok(Found::Nothing) }
+        if self.run.layers.is_met_by(stated) {
+            return as_is();
+        }
+        Ok(reuse::made_before(self, form)?.map_or(Found::Nothing, Found::As))
     }
 
     /// Bytes that turn out wrong are read once more, from their beginning, while the source has another place to read them

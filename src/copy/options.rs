@@ -134,6 +134,11 @@ impl LayerCompression {
         self.compressor().map(Compressor::compression)
     }
 
+    /// True when any blob of this compression will do: nobody has said how hard to try.
+    pub(super) fn takes_what_was_made_before(self) -> bool {
+        self.compressor().is_some_and(Compressor::is_usual)
+    }
+
     /// True when a layer may end up as zstd.
     pub(super) fn makes_zstd(self) -> bool {
         self.made() == Some(Compression::Zstd)

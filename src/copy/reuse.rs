@@ -1,7 +1,9 @@
 //! Blobs that need not be brought, because the destination's registry has them in another repository.
 
 use super::blob::{Item, Job};
+use super::layer::NewForm;
 use super::{BlobOutcome, Error, Run};
+use crate::destination::NewBlob;
 use crate::digest::Digest;
 use crate::manifest::edit::NewLayer;
 use crate::reference::{ImageReference, Name};
@@ -23,6 +25,35 @@ pub(super) fn mount(job: &Job<'_>, item: &Item<'_>, digest: &Digest) -> Result<O
         return Ok(None);
     }
     Ok(destination.reuse_blob(item.descriptor, &candidates)?)
+}
+
+/// So many other blobs that are said to be a layer in its new form are looked for.
+const MAX_VARIANTS: usize = 2;
+
+/// The layer in its new form, which an earlier copy has made: at the destination, or taken over from another repository.
+pub(super) fn made_before(job: &Job<'_>, form: &NewForm) -> Result<Option<NewLayer>, Error> {
+    let Run { options, layers, .. } = job.run;
+    let Some(cache) = options.blob_info.filter(|_| layers.takes_what_was_made_before()) else { return Ok(None) };
+    let variants = cache.variants(&form.diff_id).into_iter().filter(|(_, compression)| *compression == layers.made());
+    for (digest, compression) in variants.take(MAX_VARIANTS) {
+        if let Some(size) = size_at(job, &digest)? {
+            return Ok(Some(NewLayer { digest, size, compression }));
+        }
+    }
+    Ok(None)
+}
+
+/// The size of a blob that the destination has, or now has.
+fn size_at(job: &Job<'_>, digest: &Digest) -> Result<Option<u64>, Error> {
+    let Run { destination, options, .. } = job.run;
+    let size = destination.blob_size(digest)?;
+    let (None, Some(to), Some(cache)) = (size, destination.repository(), options.blob_info) else { return Ok(size) };
+    let candidates = cache.repositories(digest, to);
+    let wanted = NewBlob { digest: digest.clone(), size: 0 }.descriptor()?;
+    if candidates.is_empty() || destination.reuse_blob(&wanted, &candidates)?.is_none() {
+        return Ok(None);
+    }
+    Ok(destination.blob_size(digest)?)
 }
 
 /// Remembers which repositories have the blob, and what it became.

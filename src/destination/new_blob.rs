@@ -44,7 +44,7 @@ pub(super) fn pour(reader: &mut dyn Read, write: &mut dyn FnMut(&[u8]) -> Result
 
 impl NewBlob {
     /// A descriptor without a media type: a place needs none.
-    pub(super) fn descriptor(&self) -> Result<Descriptor, Error> {
+    pub(crate) fn descriptor(&self) -> Result<Descriptor, Error> {
         let digest = self.digest.as_str().parse::<oci_spec::image::Digest>();
         let digest = digest.map_err(|error| Error::Other(Box::new(error)))?;
         Ok(Descriptor::new(MediaType::Other(String::new()), self.size, digest))
