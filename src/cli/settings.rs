@@ -48,6 +48,7 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
         tls_verify: access.tls_verify,
         cert_dir: access.cert_dir,
         retry: Some(retry_policy(global)),
+        clients: None,
     })
 }
 

@@ -50,7 +50,7 @@ impl RegistryDestination {
         Ok(Self {
             reference: ImageReference::Docker(reference),
             physical,
-            client: Arc::new(client),
+            client,
             registries_d: config.registries_d.clone(),
             state: Mutex::default(),
         })

@@ -10,7 +10,7 @@ use crate::safe_url::SafeUrl;
 use crate::secret::Secret;
 
 /// Who we are to one endpoint. The default is nobody.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// For Basic, and for asking a token server.
     pub credentials: Option<Credentials>,

@@ -27,6 +27,7 @@ mod delete;
 mod error;
 mod error_body;
 pub(crate) mod external;
+mod head;
 mod link;
 mod login;
 mod mount;
@@ -41,6 +42,7 @@ pub use authorize::Identity;
 pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
 pub use error_body::{ErrorEntry, ErrorResponse};
+pub use head::ManifestHead;
 pub use login::check_login;
 pub use mount::Mount;
 pub use push::Stored;
@@ -154,14 +156,9 @@ impl RegistryClient {
     /// states, or what came for a tag is not even a JSON object.
     pub fn manifest(&self, selector: &Selector) -> Result<ManifestBytes, Error> {
         let operation = Operation::ReadingManifest { selector: selector.to_string(), name: self.name.clone() };
-        let mut headers = HeaderMap::new();
-        for media_type in &ACCEPTED_MANIFESTS {
-            headers.extend(HeaderValue::from_str(media_type.as_str()).map(|value| (header::ACCEPT, value)));
-        }
-        let response = self.get(&operation, &format!("manifests/{selector}"), headers)?;
+        let response = self.get(&operation, &format!("manifests/{selector}"), accepting_manifests())?;
         let response = expect_status(&operation, response, &[StatusCode::OK])?;
-        let media_type =
-            response.single_header(header::CONTENT_TYPE).map_or(MediaType::from(""), MediaType::from_content_type);
+        let media_type = stated_media_type(&response);
         let stated = response.single_header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
         let bytes = response
             .into_bytes(MAX_MANIFEST_SIZE)
@@ -262,6 +259,18 @@ impl fmt::Debug for RegistryClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryClient").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The headers of a request for a manifest: a registry that is not told may convert it.
+fn accepting_manifests() -> HeaderMap {
+    let values = ACCEPTED_MANIFESTS.iter().filter_map(|media_type| HeaderValue::from_str(media_type.as_str()).ok());
+    let mut headers = HeaderMap::new();
+    headers.extend(values.map(|value| (header::ACCEPT, value)));
+    headers
+}
+
+fn stated_media_type(response: &Response) -> MediaType {
+    response.single_header(header::CONTENT_TYPE).map_or(MediaType::from(""), MediaType::from_content_type)
 }
 
 /// Nothing vouches for what comes for a tag. A page of a proxy or of a wireless network must not pass for a manifest, or

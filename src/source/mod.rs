@@ -14,6 +14,7 @@ use crate::safe_url::SafeUrl;
 
 mod archive;
 mod attachments;
+mod clients;
 pub mod dir;
 pub mod docker_archive;
 mod error;
@@ -31,12 +32,13 @@ mod signatures;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
 pub use archive::ArchiveError;
+pub use clients::Clients;
 pub use dir::DirSource;
 pub use docker_archive::DockerArchiveSource;
 pub use login::check_login;
 pub use oci_archive::OciArchiveSource;
 pub use oci_layout::OciLayoutSource;
-pub use open::{Network, Options, open, open_with, registry_client};
+pub use open::{Network, Options, head, open, open_with, registry_client};
 pub(crate) use open::{delete_client, push_client};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::registry_source::RegistrySource;
 use super::settings::Settings;
-use super::{Error, ImageSource};
+use super::{Clients, Error, ImageSource};
 use crate::config::{Config, PullSource};
 use crate::http::{Clock, Proxies, RetryPolicy, SystemClock, Timeouts, UreqWire, Wire};
-use crate::reference::{ImageReference, Reference};
-use crate::registry::{Identity, RegistryClient};
+use crate::reference::{DockerReference, ImageReference, Reference};
+use crate::registry::{Identity, ManifestHead, RegistryClient};
 
 /// How requests are sent, and what time it is. Share one among images, so that they share connections.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct Options {
     pub cert_dir: Option<PathBuf>,
     /// Patience with the last pull source; mirrors before it get less. [`RetryPolicy::PATIENT`] for `None`.
     pub retry: Option<RetryPolicy>,
+    /// Clients of repositories to use again; each image has its own for `None`.
+    pub clients: Option<Clients>,
 }
 
 /// Opens an image with the machine's network and no further wishes. See [`open_with`].
@@ -89,8 +91,20 @@ pub fn open_with(
     }
 }
 
+/// What a registry says of an image without sending its manifest: the first pull source that has it. One
+/// `HEAD`, where the registry answers it as it should.
+pub fn head(config: &Config, image: &DockerReference, options: &Options) -> Result<ManifestHead, Error> {
+    let logical = image.reference();
+    let settings = Settings::new(config, logical.domain(), options);
+    RegistrySource::head(image, config.pull_sources(logical)?, settings)
+}
+
 /// A client for the registry itself, as far as mirrors are concerned: for what only the origin knows, such as the tags.
-pub fn registry_client(config: &Config, reference: &Reference, options: &Options) -> Result<RegistryClient, Error> {
+pub fn registry_client(
+    config: &Config,
+    reference: &Reference,
+    options: &Options,
+) -> Result<Arc<RegistryClient>, Error> {
     Settings::new(config, reference.domain(), options).client(&primary(config, reference)?, true)
 }
 
@@ -99,7 +113,7 @@ pub(crate) fn push_client(
     config: &Config,
     reference: &Reference,
     options: &Options,
-) -> Result<(RegistryClient, Reference), Error> {
+) -> Result<(Arc<RegistryClient>, Reference), Error> {
     let primary = primary(config, reference)?;
     let client = Settings::new(config, reference.domain(), options).push_client(&primary)?;
     Ok((client, primary.physical))
@@ -110,7 +124,7 @@ pub(crate) fn delete_client(
     config: &Config,
     reference: &Reference,
     options: &Options,
-) -> Result<(RegistryClient, Reference), Error> {
+) -> Result<(Arc<RegistryClient>, Reference), Error> {
     let primary = primary(config, reference)?;
     let client = Settings::new(config, reference.domain(), options).delete_client(&primary)?;
     Ok((client, primary.physical))

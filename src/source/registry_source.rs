@@ -18,7 +18,7 @@ use crate::digest::{Algorithm, Digest, HashedPrefix, Mismatch};
 use crate::http::Body;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
-use crate::registry::{RegistryClient, Selector, external};
+use crate::registry::{ManifestHead, RegistryClient, Selector, external};
 use crate::safe_url::SafeUrl;
 
 /// An image whose top-level manifest has been read.
@@ -49,6 +49,19 @@ impl RegistrySource {
         log::debug!("{logical} is read from {physical}");
         let (manifest, places, signatures) = (Arc::new(manifest), Arc::new(places), SignatureCache::default());
         Ok(Self { logical, physical, manifest, places, served_by: index, signatures })
+    }
+
+    /// What the pull source that [`open`](Self::open) would read says of the top-level manifest.
+    pub(super) fn head(
+        logical: &DockerReference,
+        pull_sources: Vec<PullSource>,
+        settings: Settings,
+    ) -> Result<ManifestHead, Error> {
+        let nothing = || Error::NothingToRead(ImageReference::Docker(logical.clone()));
+        let selector = selector(logical.reference()).ok_or_else(nothing)?;
+        let places = Places::new(pull_sources, settings);
+        let (_, head) = places.first_success(|_, client| client.manifest_head(&selector).map_err(Error::Registry))?;
+        Ok(head)
     }
 }
 
@@ -196,7 +209,7 @@ impl Places {
         }
         let is_last = index + 1 == self.all.len();
         let client = self.settings.client(&place.pull_source, is_last)?;
-        Ok(Arc::clone(place.client.get_or_init(|| Arc::new(client))))
+        Ok(Arc::clone(place.client.get_or_init(|| client)))
     }
 
     fn reference_of(&self, index: usize) -> Option<ImageReference> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::clients::{Key, Purpose};
 use super::{Error, Network, Options};
 use crate::config::certs_d::CertsDir;
 use crate::config::{Config, PullSource};
@@ -32,18 +33,33 @@ impl Settings {
     }
 
     /// A client for one pull source; `is_last` says whether nobody stands behind it.
-    pub(super) fn client(&self, pull_source: &PullSource, is_last: bool) -> Result<RegistryClient, Error> {
-        Ok(RegistryClient::new(pull_source.physical.name().clone(), self.endpoint(pull_source, is_last)?))
+    pub(super) fn client(&self, pull_source: &PullSource, is_last: bool) -> Result<Arc<RegistryClient>, Error> {
+        self.kept(Purpose::Pull, pull_source, is_last)
     }
 
     /// A client that also writes to the primary.
-    pub(super) fn push_client(&self, primary: &PullSource) -> Result<RegistryClient, Error> {
-        Ok(RegistryClient::for_pushing(primary.physical.name().clone(), self.endpoint(primary, true)?))
+    pub(super) fn push_client(&self, primary: &PullSource) -> Result<Arc<RegistryClient>, Error> {
+        self.kept(Purpose::Push, primary, true)
     }
 
     /// A client that also deletes from the primary.
-    pub(super) fn delete_client(&self, primary: &PullSource) -> Result<RegistryClient, Error> {
-        Ok(RegistryClient::for_deleting(primary.physical.name().clone(), self.endpoint(primary, true)?))
+    pub(super) fn delete_client(&self, primary: &PullSource) -> Result<Arc<RegistryClient>, Error> {
+        self.kept(Purpose::Delete, primary, true)
+    }
+
+    fn kept(&self, purpose: Purpose, pull_source: &PullSource, is_last: bool) -> Result<Arc<RegistryClient>, Error> {
+        let name = pull_source.physical.name();
+        let make = || Ok(Arc::new(purpose.client(name.clone(), self.endpoint(pull_source, is_last)?)));
+        let Some(clients) = &self.options.clients else { return make() };
+        check_blocked(pull_source)?;
+        let key = Key {
+            purpose,
+            insecure: self.is_insecure(pull_source),
+            retry: self.patience(is_last),
+            identity: self.explicit_identity(&pull_source.physical),
+            cert_dir: self.options.cert_dir.clone(),
+        };
+        clients.get(name, key, make)
     }
 
     /// Who we are to the registry of `physical`, whatever the name is rewritten to.
@@ -53,9 +69,7 @@ impl Settings {
 
     fn endpoint(&self, pull_source: &PullSource, is_last: bool) -> Result<Endpoint, Error> {
         let physical = &pull_source.physical;
-        if let Some(by) = &pull_source.blocked_by {
-            return Err(Error::Blocked { reference: physical.clone(), by: by.clone() });
-        }
+        check_blocked(pull_source)?;
         let insecure = self.is_insecure(pull_source);
         Ok(Endpoint {
             wire: Arc::clone(&self.wire),
@@ -63,8 +77,12 @@ impl Settings {
             tls: Arc::new(self.tls(physical.domain(), insecure)?),
             insecure,
             identity: self.identity(physical)?,
-            retry: if is_last { self.last_patience() } else { RetryPolicy::BRISK },
+            retry: self.patience(is_last),
         })
+    }
+
+    fn patience(&self, is_last: bool) -> RetryPolicy {
+        if is_last { self.last_patience() } else { RetryPolicy::BRISK }
     }
 
     /// Patience with whom nobody stands behind.
@@ -113,18 +131,28 @@ impl Settings {
     /// Who we are to a pull source: what was given explicitly, but only on the domain it was given for; else what the
     /// auth files say about the *physical* repository.
     fn identity(&self, physical: &Reference) -> Result<Identity, Error> {
+        if let Some(identity) = self.explicit_identity(physical) {
+            return Ok(identity);
+        }
+        let found = self
+            .config
+            .credentials(physical)
+            .map_err(|source| Error::Credentials { domain: physical.domain().to_owned(), source })?;
+        Ok(Identity { credentials: found.map(|found| found.credentials), token: None })
+    }
+
+    /// Who the caller said that we are to a pull source, where that counts: nobody is somebody too.
+    fn explicit_identity(&self, physical: &Reference) -> Option<Identity> {
         if self.options.anonymous {
-            return Ok(Identity::default());
+            return Some(Identity::default());
         }
-        match &self.options.identity {
-            Some(identity) if physical.domain() == self.logical_domain => Ok(identity.clone()),
-            _ => {
-                let found = self
-                    .config
-                    .credentials(physical)
-                    .map_err(|source| Error::Credentials { domain: physical.domain().to_owned(), source })?;
-                Ok(Identity { credentials: found.map(|found| found.credentials), token: None })
-            }
-        }
+        self.options.identity.clone().filter(|_| physical.domain() == self.logical_domain)
+    }
+}
+
+fn check_blocked(pull_source: &PullSource) -> Result<(), Error> {
+    match &pull_source.blocked_by {
+        Some(by) => Err(Error::Blocked { reference: pull_source.physical.clone(), by: by.clone() }),
+        None => Ok(()),
     }
 }

@@ -193,7 +193,7 @@ fn an_upload_that_failed_is_over() {
     assert_eq!(registry.methods("/uploads/").iter().filter(|method| *method == "POST").count(), 1);
 }
 
-fn client(registry: &RunningUploads) -> (Machine, RegistryClient) {
+fn client(registry: &RunningUploads) -> (Machine, Arc<RegistryClient>) {
     let machine = machine(registry);
     let reference = registry.reference("org/app:1").parse().unwrap();
     let client = source::registry_client(&machine.config(), &reference, &machine.options()).unwrap();

@@ -1,0 +1,78 @@
+//! Clients that are kept for the next image.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Error;
+use crate::http::RetryPolicy;
+use crate::reference::Name;
+use crate::registry::{Endpoint, Identity, RegistryClient};
+
+/// Clients of repositories, kept for further images of the same ones: they share a token and what was learned of the
+/// registry. Clones are the same set.
+///
+/// A client is used again only by who would have got an equal one under the same configuration. So one set is for one
+/// [`Config`](crate::config::Config).
+#[derive(Clone, Default)]
+pub struct Clients(Arc<Mutex<HashMap<Name, Vec<Kept>>>>);
+
+/// What a client is for, which decides the tokens that it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Pull,
+    Push,
+    Delete,
+}
+
+/// What makes two clients of a repository equal.
+#[derive(PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) purpose: Purpose,
+    pub(super) insecure: bool,
+    pub(super) retry: RetryPolicy,
+    /// Who was named explicitly, where that counts for this repository.
+    pub(super) identity: Option<Identity>,
+    pub(super) cert_dir: Option<PathBuf>,
+}
+
+struct Kept {
+    key: Key,
+    client: Arc<RegistryClient>,
+}
+
+impl Purpose {
+    pub(super) fn client(self, name: Name, endpoint: Endpoint) -> RegistryClient {
+        match self {
+            Self::Pull => RegistryClient::new(name, endpoint),
+            Self::Push => RegistryClient::for_pushing(name, endpoint),
+            Self::Delete => RegistryClient::for_deleting(name, endpoint),
+        }
+    }
+}
+
+impl Clients {
+    /// The client that is there, or the one that `make` makes. Others wait meanwhile: they may want the same one.
+    pub(super) fn get(
+        &self,
+        name: &Name,
+        key: Key,
+        make: impl FnOnce() -> Result<Arc<RegistryClient>, Error>,
+    ) -> Result<Arc<RegistryClient>, Error> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_name = all.entry(name.clone()).or_default();
+        if let Some(kept) = of_name.iter().find(|kept| kept.key == key) {
+            return Ok(Arc::clone(&kept.client));
+        }
+        let client = make()?;
+        of_name.push(Kept { key, client: Arc::clone(&client) });
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clients")
+    }
+}
