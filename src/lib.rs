@@ -34,6 +34,7 @@
 //! | verify a directory under the name of an image | [`source::DirSource::standing_for`] |
 //! | copy it | [`copy::image`], [`destination::open`], [`destination::open_with`] for a registry |
 //! | copy several into one archive | [`destination::DockerArchiveWriter`] |
+//! | copy many, but for those that are there | [`sync::images`] |
 //! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |
 //! | delete it | [`destination::delete`] |
 //! | log in to a registry, and out | [`source::check_login`], [`config::Config::store_login`], [`config::Config::remove_login`] |
@@ -77,6 +78,7 @@ pub mod secret;
 pub mod signature;
 pub mod source;
 mod strict_json;
+pub mod sync;
 
 pub use digest::Digest;
 pub use media_type::MediaType;

@@ -14,7 +14,7 @@ const VALUES: [&str; 8] =
     ["compression", "digest", "error", "media_type", "reference", "safe_url", "secret", "strict_json"];
 
 /// The rooms above the values, each with the rooms that it may use beside itself and the values.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("manifest", &[]),
     ("signature", &[]),
     ("config", &["manifest", "signature"]),
@@ -24,7 +24,11 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("policy", &["source", "registry", "http", "config", "manifest", "signature"]),
     ("destination", &["source", "registry", "http", "config", "manifest", "signature"]),
     ("copy", &["policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
-    ("cli", &["copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
+    ("sync", &["copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
+    (
+        "cli",
+        &["sync", "copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -33,11 +33,11 @@ impl Place {
         (self.column > 0).then_some(self.column)
     }
 
-    pub(super) fn of_file(file: &Path) -> Self {
+    pub(crate) fn of_file(file: &Path) -> Self {
         Self { file: file.into(), line: 0, column: 0 }
     }
 
-    pub(super) fn of_line(file: &Path, line: impl TryInto<u32>, column: impl TryInto<u32>) -> Self {
+    pub(crate) fn of_line(file: &Path, line: impl TryInto<u32>, column: impl TryInto<u32>) -> Self {
         let (line, column) = (line.try_into().unwrap_or(u32::MAX), column.try_into().unwrap_or(u32::MAX));
         Self { file: file.into(), line, column }
     }
@@ -129,7 +129,7 @@ enum Parser {
 }
 
 impl Error {
-    pub(super) fn utf8(file: &Path, bytes: &[u8], error: std::str::Utf8Error) -> Self {
+    pub(crate) fn utf8(file: &Path, bytes: &[u8], error: std::str::Utf8Error) -> Self {
         let place = Place::of_offset(file, bytes, error.valid_up_to());
         Self::Syntax { place, source: SyntaxError(Box::new(Parser::Utf8(error))) }
     }
@@ -144,7 +144,7 @@ impl Error {
         Self::Syntax { place, source: SyntaxError(Box::new(Parser::Json(error))) }
     }
 
-    pub(super) fn yaml(file: &Path, error: serde_saphyr::Error) -> Self {
+    pub(crate) fn yaml(file: &Path, error: serde_saphyr::Error) -> Self {
         let place = error
             .location()
             .map_or_else(|| Place::of_file(file), |location| Place::of_line(file, location.line(), location.column()));
