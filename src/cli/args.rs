@@ -15,6 +15,7 @@ use super::settings;
 use super::signature_args::{
     GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
 };
+use super::sync_args::SyncArgs;
 use crate::http::RetryPolicy;
 use crate::reference::Reference;
 
@@ -100,6 +101,11 @@ pub(super) enum Command {
   transship copy --all docker://busybox:1.36 oci:layout:busybox
   transship copy dir:hello docker://localhost:5000/hello --dest-tls-verify=false")]
     Copy(Box<CopyArgs>),
+    /// Copy many images between registries and directories, but for those that are there already
+    #[command(after_help = "Examples:
+  transship sync --src docker --dest dir --scoped quay.io/podman/hello /media/usb
+  transship sync --src yaml --dest docker --keep-going images.yaml registry.example/mirror")]
+    Sync(Box<SyncArgs>),
     /// Describe an image without copying it
     #[command(after_help = "Examples:
   transship inspect docker://busybox
@@ -222,6 +228,9 @@ pub(super) struct CopyArgs {
     pub(super) compression: CompressionArgs,
     #[command(flatten)]
     pub(super) signing: SigningArgs,
+    /// Name to sign; the destination's, where that is in a registry
+    #[arg(long, value_name = "REFERENCE", help_heading = "Signatures", requires = "signers")]
+    pub(super) sign_identity: Option<String>,
     #[command(flatten)]
     source_registry: SrcRegistryArgs,
     #[command(flatten)]

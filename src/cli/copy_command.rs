@@ -23,7 +23,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
     policy.check_beforehand(&from).map_err(copy::Error::from)?;
     let options = settings::options(&config, global, access)?;
     let signers = signers(&args.signing)?;
-    let sign_identity = args.signing.sign_identity.as_deref().map(standalone::named).transpose()?;
+    let sign_identity = args.sign_identity.as_deref().map(standalone::named).transpose()?;
     // A place that cannot be written is found out before anything is asked for.
     let destination = open_destination(global, args, &to, &config, &options)?;
     interrupt::watch()?;
@@ -52,7 +52,7 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
 }
 
 /// Who signs. The one passphrase is for every key that has one.
-fn signers(args: &SigningArgs) -> Result<Vec<ImageSigner>, Failure> {
+pub(super) fn signers(args: &SigningArgs) -> Result<Vec<ImageSigner>, Failure> {
     let passphrase_file = args.sign_passphrase_file.as_deref();
     let openpgp = args.sign_by.iter().map(|key| standalone::openpgp_signer(key, passphrase_file));
     let sigstore = args.sign_by_sigstore_private_key.iter();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::manifest::convert;
-use crate::{config, copy, destination, error, policy, registry, source};
+use crate::{config, copy, destination, error, policy, registry, source, sync};
 
 mod args;
 mod completion;
@@ -29,6 +29,9 @@ mod remedy;
 mod settings;
 mod signature_args;
 mod standalone;
+mod sync_args;
+mod sync_command;
+mod sync_progress;
 mod template;
 mod verify;
 
@@ -63,6 +66,7 @@ pub fn run() -> ExitCode {
     log::init(cli.global.debug);
     let outcome = match &cli.command {
         Command::Copy(args) => copy_command::run(&cli.global, args),
+        Command::Sync(args) => sync_command::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::ListTags(args) => inspect::list_tags(&cli.global, args),
         Command::Delete(args) => delete::run(&cli.global, args),
@@ -144,6 +148,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     }
     if let Some(hint) = error::find(failure).and_then(of_copy) {
         return Some(hint);
+    }
+    if let Some(sync::Error::SamePlace { .. }) = error::find(failure) {
+        return Some("--scoped keeps images apart whose names end alike");
     }
     if error::find(failure).is_some_and(destination::Error::is_about_signatures) {
         return Some(WITHOUT_SIGNATURES);

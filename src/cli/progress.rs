@@ -18,10 +18,20 @@ const SHORT_DIGEST: usize = 12;
 /// In JSON, progress of a blob is told after each of so many bytes, not after each read.
 const JSON_STEP: u64 = 4 * 1024 * 1024;
 
-/// The form that was chosen, or that suits standard error.
+/// Progress in the form that was chosen, or that suits standard error.
 pub(super) fn chosen(form: Option<ProgressForm>, quiet: bool, source: &dyn ImageSource) -> Box<dyn Progress> {
+    of_form(suitable(form, quiet), source)
+}
+
+/// The form that was chosen, or that suits standard error.
+pub(super) fn suitable(form: Option<ProgressForm>, quiet: bool) -> ProgressForm {
     let suitable = if io::stderr().is_terminal() { ProgressForm::Bars } else { ProgressForm::Plain };
-    match form.unwrap_or(if quiet { ProgressForm::None } else { suitable }) {
+    form.unwrap_or(if quiet { ProgressForm::None } else { suitable })
+}
+
+/// Progress in a form that is known.
+pub(super) fn of_form(form: ProgressForm, source: &dyn ImageSource) -> Box<dyn Progress> {
+    match form {
         ProgressForm::Bars => Box::new(Bars { screen: log::screen(), bars: Mutex::default() }),
         ProgressForm::Plain => Box::new(Lines { main: source.physical().to_string() }),
         ProgressForm::Json => Box::new(Json::new(source)),
@@ -30,7 +40,7 @@ pub(super) fn chosen(form: Option<ProgressForm>, quiet: bool, source: &dyn Image
 }
 
 /// A terminal that cannot be written to is no reason to stop a copy.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     // At once, so that the lines of several threads do not mix.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

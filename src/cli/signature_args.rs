@@ -36,7 +36,7 @@ pub(super) enum Judged {
     All,
 }
 
-/// `copy`: what becomes of signatures.
+/// `copy` and `sync`: what becomes of signatures.
 #[derive(Args, Debug)]
 #[group(id = "signing", multiple = true)]
 pub(super) struct SigningArgs {
@@ -52,9 +52,6 @@ pub(super) struct SigningArgs {
     /// File with the passphrase of the key; asked for without
     #[arg(long, value_name = "FILE", help_heading = "Signatures", requires = "signers")]
     pub(super) sign_passphrase_file: Option<PathBuf>,
-    /// Name to sign; the destination's, where that is in a registry
-    #[arg(long, value_name = "REFERENCE", help_heading = "Signatures", requires = "signers")]
-    pub(super) sign_identity: Option<String>,
 }
 
 /// `standalone-sign`

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Access, Pair, directory, signed};
-use crate::copy::{self, Instances};
+use super::{Access, Pair, directory, rehearsal, signed};
+use crate::copy::{self, Instances, LayerCompression};
 use crate::destination;
 use crate::digest::Digest;
 use crate::reference::ImageReference;
@@ -32,7 +32,7 @@ fn same_manifest(pair: &Pair, to: &Access, options: &copy::Options<'_>) -> Resul
             None => return Ok(None),
         },
     };
-    let wanted = known(wanted(pair, options))?;
+    let wanted = known(wanted(pair, options))?.flatten();
     Ok(wanted.filter(|wanted| there.is(wanted)))
 }
 
@@ -62,22 +62,35 @@ fn known<T>(outcome: Result<T, copy::Error>) -> Result<Option<T>, copy::Error> {
     }
 }
 
-/// The digest of what a copy would write.
-fn wanted(pair: &Pair, options: &copy::Options<'_>) -> Result<Digest, copy::Error> {
-    let ImageReference::Docker(image) = &pair.from else { return read(pair, options) };
+/// The digest of what a copy would write; `None` where only the copy can tell.
+fn wanted(pair: &Pair, options: &copy::Options<'_>) -> Result<Option<Digest>, copy::Error> {
+    let ImageReference::Docker(image) = &pair.from else { return rehearsed(pair, options) };
+    if !keeps_manifests(options) {
+        return rehearsed(pair, options);
+    }
     let head = source::head(&pair.access.config, image, &pair.access.options)?;
     if head.media_type.is_image() || options.instances == Instances::All {
-        return Ok(head.digest);
+        return Ok(Some(head.digest));
     }
-    read(pair, options)
+    rehearsed(pair, options)
 }
 
-/// An index must be read to know which instance of it is wanted.
-fn read(pair: &Pair, options: &copy::Options<'_>) -> Result<Digest, copy::Error> {
+/// True where what is copied of a manifest is that manifest, or of an index an instance of it.
+fn keeps_manifests(options: &copy::Options<'_>) -> bool {
+    let copy::Options { format, layers, instances, .. } = options;
+    let takes_all_or_one = matches!(instances, Instances::System | Instances::All);
+    format.is_none() && *layers == LayerCompression::Kept && takes_all_or_one
+}
+
+/// The manifest must be read: to know which instance of an index is wanted, or into what it would be changed.
+fn rehearsed(pair: &Pair, options: &copy::Options<'_>) -> Result<Option<Digest>, copy::Error> {
     let source = source::open_with(&pair.access.config, &pair.from, &pair.access.options)?;
     let top = source.manifest(None)?;
-    if top.media_type().is_index() && options.instances == Instances::System {
-        return copy::system_instance(&top, &options.platform);
+    if !keeps_manifests(options) {
+        return rehearsal::written(pair, &*source, options);
     }
-    Ok(top.digest().clone())
+    if top.media_type().is_index() && options.instances == Instances::System {
+        return copy::system_instance(&top, &options.platform).map(Some);
+    }
+    Ok(Some(top.digest().clone()))
 }

@@ -39,6 +39,7 @@ mod in_order;
 mod list;
 mod place;
 mod progress;
+mod rehearsal;
 mod signed;
 
 pub use constraint::{NotAConstraint, VersionConstraint};

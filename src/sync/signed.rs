@@ -54,6 +54,9 @@ fn manifests(top: &ManifestBytes, options: &copy::Options<'_>) -> Result<Vec<Cop
         let instance = copy::system_instance(top, &options.platform)?;
         return Ok(vec![Copied { from: Some(instance), to: None }]);
     }
+    if options.instances != Instances::All {
+        return Ok(vec![Copied::default()]);
+    }
     let index = Index::parse(top)?;
     let instances = index.instances().iter().map(|instance| Some(instance.digest().clone()));
     let instances = instances.map(|instance| Copied { from: instance.clone(), to: instance });

@@ -103,6 +103,10 @@ fn wrong_words_are_told_on_standard_error() {
         &["inspect", "--idle-timeout=0", "dir:a"],
         &["inspect", "--tls-verify=maybe", "dir:a"],
         &["explain"],
+        &["sync", "--src=dir", "a", "localhost:5000"],
+        &["sync", "--src=oci", "--dest=dir", "a", "b"],
+        &["sync", "--src=dir", "--dest=dir", "a", "b"],
+        &["sync", "--src=docker", "--dest=dir", "--quiet", "--progress=json", "a", "b"],
     ] {
         let outcome = program.run(words);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{words:?}");

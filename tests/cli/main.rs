@@ -25,6 +25,7 @@ mod progress;
 mod signing;
 #[path = "../support/signing_keys.rs"]
 mod signing_keys;
+mod syncing;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[allow(clippy::missing_panics_doc, reason = "these are helpers of tests")]

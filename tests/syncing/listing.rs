@@ -60,3 +60,16 @@ fn a_file_that_is_not_there_is_named() {
     let error = one_line(&ImageList::load(Path::new("/no/such/list.yaml")).unwrap_err());
     assert!(error.contains("cannot read /no/such/list.yaml"), "{error}");
 }
+
+#[test]
+fn the_list_of_the_page_is_read_and_its_keys_are_all_there_are() {
+    let page = include_str!("../../docs/transship.md");
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (list, _) = rest.split_once("```").unwrap();
+    ImageList::parse(list.as_bytes(), Path::new("transship.md")).unwrap();
+    let expected = error(b"quay.io: {imges: {}}");
+    let (_, keys) = expected.split_once("expected one of ").unwrap();
+    for key in keys.split(", ") {
+        assert!(list.contains(&format!("{key}:")) || key == "cert-dir" && list.contains("cert-dir"), "{key}");
+    }
+}

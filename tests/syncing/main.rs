@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod comparing;
+mod converting;
 mod copying;
 mod failing;
 mod listing;

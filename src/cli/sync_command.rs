@@ -1,0 +1,77 @@
+//! `sync`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::Global;
+use super::sync_args::{DestinationKind, SourceKind, SyncArgs};
+use super::sync_progress::Shown;
+use super::{Failure, Usage, copy_command, interrupt, settings};
+use crate::copy::{self, BlobInfoCache};
+use crate::source::Options;
+use crate::sync::{self, Access, Destination, ImageList, Naming, Source};
+
+pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure> {
+    if (args.src, args.dest) == (SourceKind::Dir, DestinationKind::Dir) {
+        let text = "sync from dir to dir is not there: `transship copy` copies one image, and rsync a whole directory";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let (source, destination) = (source(args)?, destination(args)?);
+    let access = args.source_access();
+    let config = settings::config(global, &access)?;
+    let policy = settings::policy(&config, global)?;
+    let options = settings::options(&config, global, access)?;
+    let network = options.network.clone();
+    let from = Access::new(config, options);
+    let to = {
+        let access = args.destination_access();
+        let config = settings::config(global, &access)?;
+        let options = Options { network, ..settings::options(&config, global, access)? };
+        Access::new(config, options)
+    };
+    let cache = to.config.paths.blob_info_dir().map(BlobInfoCache::new);
+    let signers = copy_command::signers(&args.signing)?;
+    let shown = Shown::new(args)?;
+    interrupt::watch()?;
+    let options = sync::Options {
+        naming: Naming { scoped: args.scoped, append_suffix: args.append_suffix.clone() },
+        dry_run: args.dry_run,
+        keep_going: args.keep_going,
+        copy: copy::Options {
+            instances: args.instances.instances(),
+            platform: settings::platform(global),
+            format: args.format.format(),
+            layers: args.compression.layers()?,
+            preserve_digests: args.format.preserve_digests,
+            remove_signatures: args.signing.remove_signatures,
+            signers: &signers,
+            parallel_copies: args.image_parallel_copies,
+            blob_info: cache.as_ref(),
+            cancelled: interrupt::cancelled(),
+            ..copy::Options::default()
+        },
+        progress: &shown,
+        ..sync::Options::default()
+    };
+    let outcome = sync::images(&source, &from, &destination, &to, &policy, &options);
+    shown.finish()?;
+    outcome?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn source(args: &SyncArgs) -> Result<Source, Failure> {
+    let text = &args.source;
+    match args.src {
+        SourceKind::Docker => Ok(Source::Registry(text.parse()?)),
+        SourceKind::Dir => Ok(Source::Dir(text.into())),
+        SourceKind::Yaml => Ok(Source::List(ImageList::load(Path::new(text))?)),
+    }
+}
+
+fn destination(args: &SyncArgs) -> Result<Destination, Failure> {
+    let text = &args.destination;
+    match args.dest {
+        DestinationKind::Docker => Ok(Destination::Registry(text.parse()?)),
+        DestinationKind::Dir => Ok(Destination::Dir(text.into())),
+    }
+}
