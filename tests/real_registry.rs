@@ -140,6 +140,38 @@ fn debian_comes_through_a_dead_mirror_whole() {
 }
 
 #[test]
+fn debian_goes_round_in_every_compression_and_goes_away() {
+    let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
+    let (Some(debian), Some(umoci)) = (debian_image(), peer("umoci")) else { return };
+    let account = format!("{USER}:{PASSWORD}");
+    for (name, registry) in [
+        ("anonymous", DockerRegistry::anonymous(&program)),
+        ("htpasswd", DockerRegistry::htpasswd(&program)),
+        ("token", DockerRegistry::token(&program)),
+    ] {
+        let [zstd, gzip] = ["os/debian:zstd", "os/debian:gzip"].map(|path| registry.image(path));
+        let ours = |words: &[&str]| run(clients.ours().args(["copy", "--insecure-policy"]).args(words));
+        let (to, from) = (["--dest-tls-verify=false", "--dest-creds", &account], [HTTP, "--src-creds", &account]);
+        let layout = |form: &str| format!("oci:{name}-{form}:debian");
+        ours(&[&to[..], &["--dest-compress-format=zstd", &debian.reference(), &zstd]].concat());
+        ours(&[&to[..], &from[..], &["--dest-compress-format=gzip", &zstd, &gzip]].concat());
+        // Both lead back to the files, and each layer was held to its diff id on the way.
+        ours(&[&from[..], &["--dest-decompress", &zstd, &layout("plain")]].concat());
+        ours(&[&from[..], &[&gzip, &layout("gzip")]].concat());
+        for form in ["plain", "gzip"] {
+            let bundle = clients.path(&format!("bundle-{name}-{form}"));
+            let image = clients.path(layout(form).strip_prefix("oci:").unwrap());
+            unpack(&umoci, image.to_str().unwrap(), &bundle);
+            assert_same(&listing(&bundle.join("rootfs")), &debian.listing());
+        }
+        let delete = ["delete", "--tls-verify=false", "--creds", &account, &gzip];
+        run(clients.ours().args(delete));
+        assert_eq!(finish(clients.ours().args(delete)).status.code(), Some(3));
+        ours(&[&from[..], &[&zstd, &format!("dir:{name}-zstd")]].concat());
+    }
+}
+
+#[test]
 fn with_all_every_instance_of_an_index_is_copied() {
     let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
     let registry = DockerRegistry::anonymous(&program);

@@ -202,7 +202,9 @@ fn of_a_layer_that_is_not_what_the_config_says_nothing_is_left() {
             let error = copy(&from, &*to, &options).unwrap_err();
             assert!(matches!(&error, Error::Layer { digest: of, .. } if *of == digest), "{error:?}");
         }
-        assert!(registry.methods("/uploads/").contains(&"PATCH".to_owned()));
+        // How much a compressor has given by then is its own affair.
+        let is_begun = registry.methods("/uploads/").contains(&"PATCH".to_owned());
+        assert!(is_begun || wish != LayerCompression::Decompressed);
         assert_eq!((registry.open_uploads(), registry.manifest("org/app", "1")), (0, None));
         // The config, and what says that it is a directory for images.
         assert_eq!(fs::read_dir(&path).unwrap().count(), 2);
