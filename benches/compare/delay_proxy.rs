@@ -4,6 +4,7 @@
 //! no sooner than one round trip after its connection was accepted. Bandwidth is not limited, and there is no slow start.
 
 use std::io::{ErrorKind, Read, Write};
+use std::iter::Sum;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,17 @@ pub struct Traffic {
     pub tls_connections: usize,
     /// `GET /v2/`
     pub requests: Vec<String>,
+}
+
+impl Sum for Traffic {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |mut sum, part| {
+            sum.connections += part.connections;
+            sum.tls_connections += part.tls_connections;
+            sum.requests.extend(part.requests);
+            sum
+        })
+    }
 }
 
 /// What is read at one side and due at the other at a certain time; an empty one is the end.

@@ -12,6 +12,7 @@ mod measure;
 mod requests;
 mod signed;
 mod table;
+mod text;
 mod works;
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -92,6 +93,7 @@ fn compare(options: &Options) {
     let bench = Bench {
         plain: DockerRegistry::anonymous(&docker_registry),
         tls: DockerRegistry::tls(&docker_registry),
+        mirror: DockerRegistry::anonymous(&docker_registry),
         meter: Meter::new(hyperfine, time),
         theirs: options.skopeo.clone().unwrap_or_else(|| skopeo.clone()),
         signed: Signed::new(),
@@ -116,6 +118,8 @@ struct Run<'a> {
 struct Bench<'a> {
     plain: DockerRegistry,
     tls: DockerRegistry,
+    /// Where syncs go.
+    mirror: DockerRegistry,
     meter: Meter,
     signed: Signed,
     /// Pushes the images.
@@ -128,17 +132,19 @@ impl Bench<'_> {
     fn row(&self, work: &Work) -> Row {
         let way = work.shape.way();
         let registry = if way == Way::FarOverTls { &self.tls } else { &self.plain };
-        if matches!(work.shape, Shape::Pull(_)) {
+        if matches!(work.shape, Shape::Pull(_) | Shape::Sync) {
             work.image.push(&self.skopeo, registry, &self.transport_options("--dest-", way));
         }
         if work.image.signed {
             self.signed.sign(&self.skopeo, work.image);
         }
         let round_trip = if way == Way::Near { Duration::ZERO } else { self.options.far() };
-        let proxy = DelayProxy::start(registry.host(), round_trip);
-        let counted = self.runs(work, &proxy.host());
-        let timed = if way == Way::Near { self.runs(work, registry.host()) } else { counted.clone() };
+        let registries = [registry.host(), self.mirror.host()];
+        let proxies = registries.map(|host| DelayProxy::start(host, round_trip));
+        let counted = self.runs(work, &proxies.each_ref().map(DelayProxy::host));
+        let timed = if way == Way::Near { self.runs(work, &registries) } else { counted.clone() };
 
+        // A sync finds all unchanged only after the first of these.
         for run in &timed {
             self.before(work);
             self.meter.run(run.program, &run.words);
@@ -155,7 +161,7 @@ impl Bench<'_> {
         let measured = |which: usize, times| Measured {
             times,
             memory: self.memory(work, &timed[which]),
-            traffic: self.traffic(work, &counted[which], &proxy),
+            traffic: self.traffic(work, &counted[which], &proxies),
         };
         Row { work: work.name, theirs: measured(0, theirs), ours: measured(1, ours) }
     }
@@ -175,11 +181,12 @@ impl Bench<'_> {
         (0..MEMORY_RUNS).map(memory).collect()
     }
 
-    fn traffic(&self, work: &Work, run: &Run, proxy: &DelayProxy) -> Traffic {
+    fn traffic(&self, work: &Work, run: &Run, proxies: &[DelayProxy]) -> Traffic {
+        let take = || proxies.iter().map(DelayProxy::take_traffic).sum::<Traffic>();
         self.before(work);
-        proxy.take_traffic();
+        take();
         self.meter.run(run.program, &run.words);
-        let traffic = proxy.take_traffic();
+        let traffic = take();
         if self.options.requests {
             println!("\n{} {:?}\n{traffic:#?}\n", run.program.display(), run.words);
         }
@@ -187,12 +194,13 @@ impl Bench<'_> {
     }
 
     /// Theirs, and ours.
-    fn runs(&self, work: &Work, host: &str) -> [Run<'_>; 2] {
-        let [theirs, ours] = work.words.map(|words| self.words(work, words, host));
+    fn runs(&self, work: &Work, hosts: &[impl AsRef<str>; 2]) -> [Run<'_>; 2] {
+        let hosts = hosts.each_ref().map(AsRef::as_ref);
+        let [theirs, ours] = work.words.map(|words| self.words(work, words, hosts));
         [Run { program: &self.theirs, words: theirs }, Run { program: &self.options.ours, words: ours }]
     }
 
-    fn words(&self, work: &Work, words: &[&str], host: &str) -> Vec<String> {
+    fn words(&self, work: &Work, words: &[&str], [host, mirror]: [&str; 2]) -> Vec<String> {
         let copies = words.first() == Some(&"copy");
         let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let in_registry = format!("docker://{host}/{}:1", work.image.name);
@@ -211,7 +219,13 @@ impl Bench<'_> {
                 words.extend(self.transport_options("--dest-", Way::Near));
                 words.extend([work.image.layout(), in_registry]);
             }
-            Shape::Archive(transport) => words.extend([work.image.layout(), self.meter.destination(transport)]),
+            Shape::Local(transport) => words.extend([work.image.layout(), self.meter.destination(transport)]),
+            Shape::Sync => {
+                for prefix in ["--src-", "--dest-"] {
+                    words.extend(self.transport_options(prefix, Way::Near));
+                }
+                words.extend([format!("{host}/{}", work.image.name), mirror.to_owned()]);
+            }
         }
         words
     }

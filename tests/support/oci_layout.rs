@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::run;
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -37,20 +37,30 @@ impl OciLayout {
 
     /// A gzipped tar with one file of `size` random bytes, which no compression makes smaller.
     pub fn random_layer(&self, seed: u64, size: usize) -> Layer {
-        let work = tempfile::tempdir_in(&self.root).unwrap();
         let mut bytes = vec![0; size];
         fastrand::Rng::with_seed(seed).fill(&mut bytes);
-        fs::write(work.path().join("random"), bytes).unwrap();
+        self.layer(&bytes, Some(1))
+    }
+
+    /// A tar with one file of this content, gzipped if there is a level for it.
+    pub fn layer(&self, content: &[u8], gzip_level: Option<u8>) -> Layer {
+        let work = tempfile::tempdir_in(&self.root).unwrap();
+        fs::write(work.path().join("file"), content).unwrap();
         let tar = work.path().join("layer.tar");
         let attributes = ["--owner=0", "--group=0", "--numeric-owner", "--mode=0644", "--mtime=@0"];
-        run(Command::new("tar").arg("-C").arg(work.path()).args(attributes).arg("-cf").arg(&tar).arg("random"));
+        run(Command::new("tar").arg("-C").arg(work.path()).args(attributes).arg("-cf").arg(&tar).arg("file"));
         let diff_id = digest(&tar);
-        run(Command::new("gzip").arg("-n1").arg(&tar));
-        let gzipped = work.path().join("layer.tar.gz");
-        let digest = digest(&gzipped);
-        let size = fs::metadata(&gzipped).unwrap().len();
-        fs::rename(&gzipped, self.blob_path(&digest)).unwrap();
-        Layer { descriptor: json!({"mediaType": LAYER, "digest": digest, "size": size}), diff_id }
+        let (media_type, blob) = match gzip_level {
+            Some(level) => {
+                run(Command::new("gzip").arg(format!("-n{level}")).arg(&tar));
+                (format!("{LAYER}+gzip"), work.path().join("layer.tar.gz"))
+            }
+            None => (LAYER.to_owned(), tar),
+        };
+        let digest = digest(&blob);
+        let size = fs::metadata(&blob).unwrap().len();
+        fs::rename(&blob, self.blob_path(&digest)).unwrap();
+        Layer { descriptor: json!({"mediaType": media_type, "digest": digest, "size": size}), diff_id }
     }
 
     /// The descriptor, with platform, of an image for Linux on this architecture.
