@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::registry::failed;
+use super::error::failed;
 use super::{Error, json_bytes};
 use crate::digest::{Digest, VerifyingReader};
 use crate::manifest::{self, Descriptor, ImageManifest, ManifestBytes};

@@ -1,7 +1,7 @@
 //! Signatures that the registry itself keeps.
 
 use super::Error;
-use super::registry::failed;
+use super::error::failed;
 use crate::digest::Digest;
 use crate::registry::{self as api, RegistryClient};
 use crate::signature::UntrustedSignature;

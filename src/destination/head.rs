@@ -1,7 +1,7 @@
 //! What is at a place already.
 
 use super::Error;
-use super::registry::failed;
+use super::error::failed;
 use crate::config::Config;
 use crate::reference::DockerReference;
 use crate::registry::{ManifestHead, Selector};

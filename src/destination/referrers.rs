@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::attachments::{descriptor, object, read, tag_of, unusable};
-use super::registry::failed;
+use super::error::failed;
 use super::{Error, json_bytes};
 use crate::digest::Digest;
 use crate::manifest::{Index, ManifestBytes, document};

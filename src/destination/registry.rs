@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::error::failed;
 use super::registry_signatures::{SignaturePlaces, Subject};
 use super::{BlobInput, Error, ImageDestination, NewBlob};
 use crate::config::{Config, RegistriesD};
@@ -254,11 +255,6 @@ impl fmt::Debug for RegistryDestination {
             .field("physical", physical)
             .finish_non_exhaustive()
     }
-}
-
-/// What the registry said no to.
-pub(super) fn failed(error: crate::registry::Error) -> Error {
-    Error::Registry(source::Error::Registry(error))
 }
 
 /// Sends what `reader` gives. The upload is not finished before the reader has said that it was all.

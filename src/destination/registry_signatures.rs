@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::registry::failed;
+use super::error::failed;
 use super::{Error, attachments, extension, lookaside, referrers};
 use crate::config::{LookasideError, LookasideUrl, RegistriesD};
 use crate::digest::Digest;
