@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::completion::CompletedShell;
 use super::delete::DeleteArgs;
@@ -30,12 +30,16 @@ Exit codes:
   3  the image is not there
   4  the registry wants (other) credentials
   5  the policy does not allow the image
-  6  nobody can tell whether the policy allows it";
+  6  nobody can tell whether the policy allows it
+  130, 143  cancelled by Ctrl-C, by SIGTERM";
 
 /// Container images from registries, through the administrator's mirrors, verified.
 #[derive(Parser, Debug)]
-#[command(name = "transship", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "transship", version, disable_version_flag = true, after_help = AFTER_HELP, max_term_width = 100)]
 pub(super) struct Cli {
+    /// Print the version
+    #[arg(long, short = 'v', short_alias = 'V', action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
@@ -111,7 +115,7 @@ pub(super) enum Command {
   transship inspect docker://busybox
   transship inspect --format '{{.Digest}}' docker://quay.io/podman/hello")]
     Inspect(InspectArgs),
-    /// List the tags of a repository
+    /// List the tags of a repository or of an archive
     #[command(after_help = "Examples:
   transship list-tags docker://quay.io/podman/hello
   transship list-tags docker://localhost:5000/app --tls-verify=false")]
@@ -205,7 +209,7 @@ pub(super) struct CopyArgs {
     #[command(flatten)]
     pub(super) instances: InstanceArgs,
     /// One more tag for the image in a docker-archive:, such as quay.io/org/app:1
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", value_delimiter = ',')]
     pub(super) additional_tag: Vec<Reference>,
     /// Write the digest of the manifest that was written to this file
     #[arg(long, value_name = "FILE")]
@@ -285,7 +289,7 @@ pub(super) struct InspectArgs {
 /// `list-tags`
 #[derive(Args, Debug)]
 pub(super) struct ListTagsArgs {
-    /// Repository: docker://…
+    /// Repository, docker://…, or archive, docker-archive:…
     #[arg(value_name = "REPOSITORY")]
     pub(super) repository: String,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::manifest::{Descriptor, ImageManifest, MAX_MANIFEST_SIZE, ManifestBytes, convert};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
-use crate::source::{self, ImageSource, Options};
+use crate::source::{self, DockerArchiveSource, ImageSource, Options};
 use crate::{Digest, copy, error};
 
 /// Fields of [`Summary`] that a template may name although JSON may be without them.
@@ -88,8 +88,13 @@ pub(super) fn run(global: &Global, args: &InspectArgs) -> Result<ExitCode, Failu
 }
 
 pub(super) fn list_tags(global: &Global, args: &ListTagsArgs) -> Result<ExitCode, Failure> {
-    let ImageReference::Docker(docker) = settings::image(&args.repository)? else {
-        return Err(format!("{}: only repositories in a registry have tags: docker://…", args.repository).into());
+    let docker = match settings::image(&args.repository)? {
+        ImageReference::Docker(docker) => docker,
+        ImageReference::DockerArchive(archive) => {
+            let tags = DockerArchiveSource::tags(&archive)?;
+            return print_json(&json!({"Tags": tags.iter().map(ToString::to_string).collect::<Vec<_>>()}));
+        }
+        other => return Err(format!("{other}: tags are listed of docker:// and docker-archive:").into()),
     };
     let access = args.registry.access();
     let config = settings::config(global, &access)?;

@@ -177,7 +177,7 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
             Some("`transship explain IMAGE` shows which registries are contacted for an image")
         }
         Http::Tls { .. } => Some(
-            "an insecure registry is one with --tls-verify=false (of copy: --src-tls-verify, --dest-tls-verify), or with insecure = true in registries.conf",
+            "an insecure registry is one with --tls-verify=false (of copy and sync: --src-tls-verify, --dest-tls-verify), or with insecure = true in registries.conf",
         ),
         Http::Timeout { .. } => Some("--connect-timeout and --idle-timeout set how long to wait"),
         _ => None,
@@ -200,6 +200,9 @@ fn of_copy(error: &copy::Error) -> Option<&'static str> {
         Error::Manifest(NoInstance { .. }) => {
             Some("choose another platform with --override-os, --override-arch and --override-variant")
         }
+        Error::NotAccepted(_) => Some(
+            "leave out --format where it says which kind, and --all where the place holds one image and no index, as docker-archive: does",
+        ),
         Error::NoZstd => Some(BOTH_KINDS),
         Error::Convert { source: LayerType { media_type, .. }, .. } if media_type.ends_with("zstd") => Some(BOTH_KINDS),
         _ => None,

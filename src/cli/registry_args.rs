@@ -21,6 +21,13 @@ pub(super) struct SrcRegistryArgs {
     #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Source registry", value_parser = secret,
           conflicts_with_all = ["src_no_creds", "src_registry_token"])]
     src_creds: Option<Secret<String>>,
+    /// User name for the source, instead of --src-creds
+    #[arg(long, value_name = "USER", help_heading = "Source registry", value_parser = username,
+          conflicts_with_all = ["src_creds", "src_no_creds", "src_registry_token"])]
+    src_username: Option<String>,
+    /// Password of this user; without, as with --src-creds
+    #[arg(long, value_name = "PASSWORD", help_heading = "Source registry", value_parser = secret, requires = "src_username")]
+    src_password: Option<Secret<String>>,
     /// Ask the source without credentials
     #[arg(long, help_heading = "Source registry")]
     src_no_creds: bool,
@@ -39,7 +46,7 @@ impl SrcRegistryArgs {
         Access {
             authfile: self.src_authfile.as_ref().or(authfile).cloned(),
             cert_dir: self.src_cert_dir.clone(),
-            creds: self.src_creds.clone(),
+            creds: creds(self.src_creds.as_ref(), self.src_username.as_deref(), self.src_password.as_ref()),
             no_creds: self.src_no_creds,
             token: self.src_registry_token.clone(),
             tls_verify: self.src_tls_verify,
@@ -62,6 +69,13 @@ pub(super) struct DestRegistryArgs {
     #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Destination registry", value_parser = secret,
           conflicts_with_all = ["dest_no_creds", "dest_registry_token"])]
     dest_creds: Option<Secret<String>>,
+    /// User name for the destination, instead of --dest-creds
+    #[arg(long, value_name = "USER", help_heading = "Destination registry", value_parser = username,
+          conflicts_with_all = ["dest_creds", "dest_no_creds", "dest_registry_token"])]
+    dest_username: Option<String>,
+    /// Password of this user; without, as with --dest-creds
+    #[arg(long, value_name = "PASSWORD", help_heading = "Destination registry", value_parser = secret, requires = "dest_username")]
+    dest_password: Option<Secret<String>>,
     /// Ask the destination without credentials
     #[arg(long, help_heading = "Destination registry")]
     dest_no_creds: bool,
@@ -80,7 +94,7 @@ impl DestRegistryArgs {
         Access {
             authfile: self.dest_authfile.as_ref().or(authfile).cloned(),
             cert_dir: self.dest_cert_dir.clone(),
-            creds: self.dest_creds.clone(),
+            creds: creds(self.dest_creds.as_ref(), self.dest_username.as_deref(), self.dest_password.as_ref()),
             no_creds: self.dest_no_creds,
             token: self.dest_registry_token.clone(),
             tls_verify: self.dest_tls_verify,
@@ -102,6 +116,13 @@ pub(super) struct RegistryArgs {
     #[arg(long, value_name = "USER[:PASSWORD]", help_heading = "Registry", value_parser = secret,
           conflicts_with_all = ["no_creds", "registry_token"])]
     creds: Option<Secret<String>>,
+    /// User name, instead of --creds
+    #[arg(long, value_name = "USER", help_heading = "Registry", value_parser = username,
+          conflicts_with_all = ["creds", "no_creds", "registry_token"])]
+    username: Option<String>,
+    /// Password of this user; without, as with --creds
+    #[arg(long, value_name = "PASSWORD", help_heading = "Registry", value_parser = secret, requires = "username")]
+    password: Option<Secret<String>>,
     /// Ask without credentials
     #[arg(long, help_heading = "Registry")]
     no_creds: bool,
@@ -119,7 +140,7 @@ impl RegistryArgs {
         Access {
             authfile: self.authfile.clone(),
             cert_dir: self.cert_dir.clone(),
-            creds: self.creds.clone(),
+            creds: creds(self.creds.as_ref(), self.username.as_deref(), self.password.as_ref()),
             no_creds: self.no_creds,
             token: self.registry_token.clone(),
             tls_verify: self.tls_verify,
@@ -146,6 +167,27 @@ impl Access {
         self.creds = self.creds.map(with_password);
         self
     }
+}
+
+/// User and password, be they given together or apart.
+fn creds(
+    together: Option<&Secret<String>>,
+    username: Option<&str>,
+    password: Option<&Secret<String>>,
+) -> Option<Secret<String>> {
+    let apart = username.map(|username| match password {
+        Some(password) => Secret::new(format!("{username}:{}", password.expose())),
+        None => Secret::new(username.to_owned()),
+    });
+    together.cloned().or(apart)
+}
+
+/// A colon would begin the password.
+fn username(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(':') {
+        return Err("a user name is not empty, and has no colon (:) in it".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the form that clap wants")]

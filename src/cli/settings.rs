@@ -13,7 +13,7 @@ use crate::config::{Config, Paths};
 use crate::http::{Cancellable, RetryPolicy, Timeouts};
 use crate::manifest::PlatformChoice;
 use crate::policy::Policy;
-use crate::reference::{ImageReference, ImageReferenceError};
+use crate::reference::{ImageReference, ImageReferenceError, Reference};
 use crate::registry::Identity;
 use crate::source::{Network, Options};
 
@@ -140,7 +140,9 @@ pub(super) fn platform(global: &Global) -> PlatformChoice {
 pub(super) fn destination(text: &str) -> Result<ImageReference, Failure> {
     match text.parse() {
         Err(ImageReferenceError::NoTransport { .. }) if !text.is_empty() => {
-            let advice = format!("write dir:{text} or oci:{text}, or docker://{text} for a registry");
+            let is_name = text.parse::<Reference>().is_ok();
+            let registry = if is_name { format!(", or docker://{text} for a registry") } else { String::new() };
+            let advice = format!("write dir:{text} or oci:{text}{registry}");
             Err(format!("{text:?} does not begin with a transport; {advice}").into())
         }
         outcome => Ok(outcome?),

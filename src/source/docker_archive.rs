@@ -82,6 +82,12 @@ impl DockerArchiveSource {
         Ok(Self { reference, archive, manifest, config, layers })
     }
 
+    /// The tags of all images in an archive, in the order of its list. Of `reference` only the path counts.
+    pub fn tags(reference: &DockerArchiveReference) -> Result<Vec<Reference>, Error> {
+        let list = parse_list(&Archive::open(reference.path(), Duplicates::FirstCounts)?)?;
+        tagged(&list, reference).map(|image| Ok(image?.1)).collect()
+    }
+
     /// The layer without its compression, where it has one.
     fn layer(&self, name: &str) -> Result<impl Read + Send + use<>, Error> {
         let unreadable = |source| self.archive.error(ArchiveError::Read { name: name.to_owned(), source });
@@ -152,17 +158,28 @@ fn choose(mut list: Vec<Listed>, reference: &DockerArchiveReference) -> Result<L
 
 /// The position of the first image with this tag. A tag that cannot be read could be the one, so it is an error.
 fn find(list: &[Listed], wanted: &Reference, reference: &DockerArchiveReference) -> Result<usize, Error> {
-    let path = || reference.path().to_owned();
-    for (position, image) in list.iter().enumerate() {
-        for tag in &image.repo_tags {
-            let unusable = |source| Error::ArchiveTag { path: path(), position, tag: tag.clone(), source };
-            if tag.parse::<Reference>().map_err(unusable)? == *wanted {
-                return Ok(position);
-            }
+    for image in tagged(list, reference) {
+        let (position, tag) = image?;
+        if tag == *wanted {
+            return Ok(position);
         }
     }
     let (name, available) = (wanted.familiar(), tags(list));
-    Err(Error::NoSuchImage { transport: "docker-archive", path: path(), name, available })
+    Err(Error::NoSuchImage { transport: "docker-archive", path: reference.path().to_owned(), name, available })
+}
+
+/// Every tag, with the position of its image.
+fn tagged<'a>(
+    list: &'a [Listed],
+    reference: &'a DockerArchiveReference,
+) -> impl Iterator<Item = Result<(usize, Reference), Error>> + 'a {
+    let tags =
+        list.iter().enumerate().flat_map(|(position, image)| image.repo_tags.iter().map(move |tag| (position, tag)));
+    tags.map(|(position, tag)| {
+        let unusable =
+            |source| Error::ArchiveTag { path: reference.path().to_owned(), position, tag: tag.clone(), source };
+        Ok((position, tag.parse().map_err(unusable)?))
+    })
 }
 
 fn tags(list: &[Listed]) -> Vec<String> {

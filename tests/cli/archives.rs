@@ -30,12 +30,12 @@ fn small_image(program: &Program) {
 fn an_archive_has_the_tags_that_it_was_given() {
     let program = Program::new();
     small_image(&program);
-    let tags = ["--additional-tag=quay.io/org/app:2", "--additional-tag", "other"];
+    let tags = ["--additional-tag=quay.io/org/app:2", "--additional-tag", "other,third:1"];
     program.output(
         &[&["copy", "-q", "--digestfile=digest"], &tags[..], &["dir:image", "docker-archive:a.tar:app:1"]].concat(),
     );
     let digest = fs::read_to_string(program.path("digest")).unwrap();
-    for tag in ["", ":app:1", ":quay.io/org/app:2", ":other:latest", ":@0"] {
+    for tag in ["", ":app:1", ":quay.io/org/app:2", ":other:latest", ":third:1", ":@0"] {
         let image = format!("docker-archive:a.tar{tag}");
         assert_eq!(program.output(&["inspect", "--format={{.Digest}}", &image]), format!("{digest}\n"));
         assert!(program.output(&["verify", &image]).contains("allowed"), "{image}");
@@ -45,6 +45,18 @@ fn an_archive_has_the_tags_that_it_was_given() {
     program.run(&["inspect", "docker-archive:missing.tar"]).assert_fails(3, &["missing.tar: cannot read"]);
     let message = "a.tar: docker-archive: doesn't support modifying existing images";
     program.run(&["copy", "dir:image", "docker-archive:a.tar:app:2"]).assert_fails(1, &[message]);
+}
+
+#[test]
+fn the_tags_of_an_archive_are_listed_as_skopeo_does() {
+    let program = Program::new();
+    small_image(&program);
+    program.output(&["copy", "-q", "--additional-tag=quay.io/org/app:2", "dir:image", "docker-archive:a.tar:app:1"]);
+    let expected =
+        "{\n    \"Tags\": [\n        \"docker.io/library/app:1\",\n        \"quay.io/org/app:2\"\n    ]\n}\n";
+    assert_eq!(program.output(&["list-tags", "docker-archive:a.tar"]), expected);
+    program.run(&["list-tags", "docker-archive:missing.tar"]).assert_fails(3, &["missing.tar: cannot read"]);
+    program.run(&["list-tags", "oci:layout"]).assert_fails(1, &["docker-archive:"]);
 }
 
 #[test]
@@ -75,8 +87,10 @@ fn what_an_archive_cannot_hold_is_said_before_anything_is_written() {
     let outcome = program.run(&["copy", &digest, "dir:image", "docker-archive:b"]);
     outcome.assert_fails(1, &["cannot be a tag of an image in an archive"]);
     let outcome = program.run(&["copy", "--all", "dir:list", "docker-archive:b"]);
-    outcome
-        .assert_fails(1, &["the destination does not take application/vnd.docker.distribution.manifest.list.v2+json"]);
+    outcome.assert_fails(
+        1,
+        &["the destination does not take application/vnd.docker.distribution.manifest.list.v2+json", "hint: leave out"],
+    );
     assert!(!fs::exists(program.path("b")).unwrap());
 }
 

@@ -23,6 +23,39 @@ fn a_password_may_have_a_colon_in_it() {
 }
 
 #[test]
+fn user_and_password_may_be_given_apart() {
+    let (_registry, image) = registry();
+    let program = Program::new();
+    program.output(&["inspect", HTTP, "--username=alice", "--password=pass:word", &image]);
+    program.output(&[
+        "copy",
+        "-q",
+        "--src-tls-verify=false",
+        "--src-username=alice",
+        "--src-password=pass:word",
+        &image,
+        "dir:d",
+    ]);
+    program.run(&["inspect", "-n", HTTP, "--username=alice", "--password=c4n4ry", &image]).assert_fails(4, &["401"]);
+    // The registry takes nothing, and says so only to those whom it knows.
+    for (username, code) in [("alice", 1), ("bob", 4)] {
+        let account = [format!("--dest-username={username}"), "--dest-password=pass:word".to_owned()];
+        let words = ["copy", "-q", "--dest-tls-verify=false", &account[0], &account[1], "dir:d", &image];
+        assert_eq!(program.run(&words).code, code, "{username}");
+    }
+    for words in [
+        &["--username=a:b", "--password=c4n4ry"][..],
+        &["--username=", "--password=c4n4ry"],
+        &["--password=c4n4ry"],
+        &["--username=a", "--password=c4n4ry", "--creds=a:b"],
+        &["--username=a", "--password=c4n4ry", "--no-creds"],
+    ] {
+        let outcome = program.run(&[&["inspect", "docker://a"][..], words].concat());
+        assert!(outcome.code == 2 && !outcome.stderr.contains("c4n4ry"), "{words:?} {outcome:?}");
+    }
+}
+
+#[test]
 fn without_a_password_a_line_of_standard_input_is_it() {
     let (_registry, image) = registry();
     for (typed, code) in [("pass:word\n", 0), ("pass:word\r\nmore\n", 0), ("pass:word", 0), ("other\n", 4), ("", 1)] {

@@ -81,9 +81,11 @@ fn without_a_command_the_help_goes_to_standard_error_and_the_usage_is_wrong() {
 
 #[test]
 fn the_version_is_the_packages() {
-    let outcome = Program::new().run(&["--version"]);
-    assert_eq!(outcome.stdout, concat!("transship ", env!("CARGO_PKG_VERSION"), "\n"));
-    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    for flag in ["--version", "-v", "-V"] {
+        let outcome = Program::new().run(&[flag]);
+        assert_eq!(outcome.stdout, concat!("transship ", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    }
 }
 
 #[test]

@@ -86,7 +86,10 @@ fn a_name_without_transport_says_what_to_write() {
         program.run(&[command, "busybox"]).assert_fails(1, &["write docker://busybox"]);
     }
     program.run(&["copy", "busybox", "dir:d"]).assert_fails(1, &["write docker://busybox"]);
-    program.run(&["copy", "dir:d", "out"]).assert_fails(1, &["write dir:out or oci:out"]);
+    program.run(&["copy", "dir:d", "out"]).assert_fails(1, &["write dir:out or oci:out, or docker://out"]);
+    let path = program.run(&["copy", "dir:d", "/tmp/out"]);
+    path.assert_fails(1, &["write dir:/tmp/out or oci:/tmp/out"]);
+    assert!(!path.stderr.contains("docker://"), "{}", path.stderr);
     program.run(&["list-tags", "dir:d"]).assert_fails(1, &["docker://"]);
 }
 

@@ -163,6 +163,7 @@ fn every_flag_that_a_document_names_exists() {
     let commands = commands.lines().map_while(|line| line.split_whitespace().next());
     let known: std::collections::BTreeSet<String> =
         commands.flat_map(|command| flags(&help(&[command, "--help"]))).collect();
+    let missing = flags_of_skopeo_alone();
     for name in [
         "README.md",
         "docs/transship.md",
@@ -172,11 +173,26 @@ fn every_flag_that_a_document_names_exists() {
         "docs/signatures.md",
     ] {
         let text = document(name);
-        let is_others = |flag: &str| FLAGS_OF_CARGO.contains(&flag) || FLAGS_OF_GPG.contains(&flag);
+        let is_others = |flag: &String| {
+            let flag = flag.as_str();
+            FLAGS_OF_CARGO.contains(&flag) || FLAGS_OF_GPG.contains(&flag) || missing.iter().any(|other| other == flag)
+        };
         for flag in flags(&text).iter().filter(|flag| !is_others(flag)) {
             assert!(known.contains(flag), "{name} names {flag}");
         }
     }
+    assert!(!missing.is_empty());
+    for flag in missing {
+        assert!(!known.contains(&flag), "docs/differences.md says that there is no {flag}");
+    }
+}
+
+/// The page of differences lists them in a table, each with what to do instead.
+#[cfg(feature = "cli")]
+fn flags_of_skopeo_alone() -> Vec<String> {
+    let text = document("docs/differences.md");
+    let rows = page::rows(page::section(&text, "## The program"));
+    rows.iter().flat_map(|row| flags(row[0])).collect()
 }
 
 #[cfg(feature = "cli")]
