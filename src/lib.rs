@@ -33,6 +33,8 @@
 //! | verify one signature by itself | [`signature::openpgp::Keyring`], [`signature::sigstore::verify`] |
 //! | verify a directory under the name of an image | [`source::DirSource::standing_for`] |
 //! | copy it | [`copy::image`], [`destination::open`], [`destination::open_with`] for a registry |
+//! | give layers another compression | [`copy::Options::layers`], [`compression::Compressor`] |
+//! | keep images in a place of one's own | [`source::ImageSource`], [`destination::ImageDestination`] |
 //! | copy several into one archive | [`destination::DockerArchiveWriter`] |
 //! | copy many, but for those that are there | [`sync::images`] |
 //! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |

@@ -40,7 +40,9 @@ pub struct Options<'a> {
     pub blob_info: Option<&'a BlobInfoCache>,
     /// Who hears of it.
     pub progress: &'a dyn Progress,
-    /// Set from another thread, it stops the copy; nothing becomes visible.
+    /// Set from another thread, it stops the copy; nothing becomes visible. It is looked at before each read. So that a wait
+    /// for the next attempt ends too, and nothing more is asked for, [`http::Cancellable`](crate::http::Cancellable) gives the
+    /// same flag to [`source::Options::network`](crate::source::Options::network).
     pub cancelled: &'a AtomicBool,
 }
 

@@ -92,6 +92,7 @@ pub enum Event<'a> {
 
 /// What a blob is to its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BlobKind {
     /// The image configuration.
     Config,
@@ -101,6 +102,7 @@ pub enum BlobKind {
 
 /// How a blob went.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BlobOutcome {
     /// It was read and written.
     Copied {

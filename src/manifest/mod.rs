@@ -24,6 +24,8 @@ mod rootfs;
 pub(crate) use artifact::Artifact;
 pub use image::ImageManifest;
 pub use index::{Index, Instance, Preference};
+/// What a manifest says of a blob or of another manifest, in the words of the crate `oci_spec`, whose digests may be of
+/// any algorithm: `Digest::try_from(descriptor.digest())` makes one of ours.
 pub use oci_spec::image::Descriptor;
 pub use platform::{Platform, PlatformChoice, PlatformParseError};
 pub use rootfs::RootFsError;

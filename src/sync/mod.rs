@@ -201,6 +201,36 @@ pub enum Error {
     Cancelled,
 }
 
+impl Error {
+    /// True when an image or a repository is not there; of [`Several`](Self::Several) each is asked by itself.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Tags { source, .. } => source.is_not_found(),
+            Self::Image { source, .. } => source.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// True when credentials are missing, wrong, or not enough; of [`Several`](Self::Several) each is asked by itself.
+    pub fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Tags { source, .. } => source.is_unauthorized(),
+            Self::Image { source, .. } => source.is_unauthorized(),
+            _ => false,
+        }
+    }
+
+    /// True when the same may succeed later: of [`Several`](Self::Several), when each may.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Tags { source, .. } => source.is_transient(),
+            Self::Image { source, .. } => source.is_transient(),
+            Self::Several { failures, .. } => failures.iter().all(Self::is_transient),
+            _ => false,
+        }
+    }
+}
+
 fn listed(failures: &[Error]) -> String {
     let line = |mut text: String, failure: &Error| {
         text.push_str("\n  ");

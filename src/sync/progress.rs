@@ -69,6 +69,7 @@ pub struct Image<'a> {
 
 /// What became of an image.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Outcome<'a> {
     /// It was copied, and this is what was written.
     Copied {

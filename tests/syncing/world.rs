@@ -134,6 +134,7 @@ impl Progress for Told {
                     Outcome::Unchanged { .. } => "unchanged",
                     Outcome::WouldCopy => "would copy",
                     Outcome::Failed { .. } => "failed",
+                    _ => "something new",
                 };
                 let name = image.to.to_string();
                 let name = name.rsplit('/').next().unwrap();
