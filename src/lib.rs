@@ -84,6 +84,8 @@ pub mod sync;
 
 pub use digest::Digest;
 pub use media_type::MediaType;
+/// The crate whose [`Descriptor`](manifest::Descriptor) stands in the interface, for who makes one.
+pub use oci_spec;
 pub use reference::{ImageReference, Reference};
 pub use safe_url::SafeUrl;
 pub use secret::Secret;
