@@ -11,8 +11,8 @@ use crate::source::{DirSource, ImageSource};
 use super::Error;
 
 /// The directories of images in `root`, which may be one itself, by name. Links to directories are not followed, and an
-/// image has no images in it.
-pub(super) fn images(root: &Path) -> Result<Vec<PathBuf>, Error> {
+/// image has no images in it. A directory that cannot be looked into is given to `failed`, which says whether to go on.
+pub(super) fn images(root: &Path, mut failed: impl FnMut(Error) -> Result<(), Error>) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     let mut pending = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {
@@ -20,7 +20,10 @@ pub(super) fn images(root: &Path) -> Result<Vec<PathBuf>, Error> {
             found.push(directory);
             continue;
         }
-        pending.extend(directories(&directory)?);
+        match directories(&directory) {
+            Ok(below) => pending.extend(below),
+            Err(error) => failed(error)?,
+        }
     }
     found.sort();
     Ok(found)

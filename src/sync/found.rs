@@ -114,7 +114,7 @@ fn in_directory(
     mut failed: impl FnMut(Error) -> Result<(), Error>,
 ) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
-    for path in directory::images(root)? {
+    for path in directory::images(root, &mut failed)? {
         let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
         let name = below.map_or_else(|| last_part(root), |below| below.to_str().map(str::to_owned));
         match name {

@@ -1,6 +1,7 @@
 //! Images that cannot be copied, and what becomes of the others.
 
 use std::fs;
+use std::process::Command;
 
 use transship::config::PolicyJson;
 use transship::error::one_line;
@@ -149,4 +150,21 @@ fn the_policy_judges_each_image_and_refuses_before_anybody_is_asked() {
     assert_eq!(told, "1/2 bad:1 failed\n2/2 good:1 copied\n");
     assert!(outcome.unwrap_err().to_string().contains("rejected by policy"));
     assert!(source.asked().iter().chain(&to.asked()).all(|asked| !asked.contains("bad")), "{:?}", source.asked());
+}
+
+/// Deeper than a path can be long: as unreadable to root as to anybody.
+#[test]
+fn a_directory_that_cannot_be_looked_into_keeps_no_other_from_being_synchronised() {
+    let world = World::new();
+    world.write_image("d/app", &image("1"));
+    let deep = "name=$(printf '%0200d' 0); for level in $(seq 25); do mkdir $name && cd -P $name || exit 1; done";
+    assert!(Command::new("bash").args(["-c", deep]).current_dir(world.path("d")).status().unwrap().success());
+    let from = Source::Dir(world.path("d"));
+    let to = Uploads::new().serve();
+    let (told, outcome) = world.sync(&from, &registry(&to.authority()), &Options::default());
+    assert_eq!(told, "failed\n");
+    assert!(matches!(outcome, Err(Error::Directory { .. })));
+    let (told, outcome) = world.sync(&from, &registry(&to.authority()), &keep_going());
+    assert_eq!(told, "failed\n1/1 app:latest copied\n");
+    assert!(matches!(outcome, Err(Error::Several { failures, count: 2 }) if failures.len() == 1));
 }
