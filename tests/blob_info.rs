@@ -188,6 +188,43 @@ fn what_a_layer_is_without_compression_is_known_both_ways() {
     assert_eq!(cache.cache.variants(&layer).len(), 10);
 }
 
+/// Where a blob is can be tried. Of a layer in its new form there is only the word of whoever wrote the file.
+#[test]
+fn of_a_file_that_others_can_write_no_layer_is_taken_for_another() {
+    let (layer, blob) = (digest("layer"), digest("blob"));
+    for level in 0..4 {
+        let cache = Cache::new();
+        cache.record(&layer, &["quay.io/org/a"]);
+        cache.cache.record_compressed(&layer, &blob, Some(Compression::Gzip));
+        let path = cache.path(&layer);
+        let path = path.ancestors().nth(level).unwrap();
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        for others in [0o020, 0o002] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode | others)).unwrap();
+            assert!(cache.cache.variants(&layer).is_empty(), "{}", path.display());
+            assert_eq!(cache.repositories(&layer), ["quay.io/org/a"]);
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(cache.cache.variants(&layer), [(blob.clone(), Some(Compression::Gzip))]);
+        // Only root can give files away.
+        if std::os::unix::fs::chown(path, Some(65534), None).is_ok() {
+            assert!(cache.cache.variants(&layer).is_empty(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_others_have_written_is_not_made_our_own() {
+    let cache = Cache::new();
+    let (layer, blob) = (digest("layer"), digest("blob"));
+    let planted = json!({"variants": [{"digest": blob.as_str(), "compression": "gzip"}]});
+    cache.write(&layer, planted.to_string());
+    fs::set_permissions(cache.path(&layer), fs::Permissions::from_mode(0o666)).unwrap();
+    cache.record(&layer, &["quay.io/org/a"]);
+    assert_eq!(cache.repositories(&layer), ["quay.io/org/a"]);
+    assert!(cache.cache.variants(&layer).is_empty());
+}
+
 /// Repositories of one digest by time; forms of a layer by time, then by digest.
 #[test]
 fn the_order_is_that_of_containers_image() {

@@ -25,6 +25,7 @@ pub mod short_names;
 pub(crate) use bounded::read as read_bounded;
 pub use error::{Error, MAX_FILE_SIZE};
 pub use lookaside_url::{LookasideError, LookasideUrl, StorageLocation};
+pub(crate) use paths::effective_uid;
 pub use paths::{Environment, Paths};
 pub use policy_json::PolicyJson;
 pub use pull_source::{PullSource, RewriteError};

@@ -358,7 +358,7 @@ fn variable(name: &str) -> Option<PathBuf> {
 }
 
 /// The second number of `Uid:` in `/proc/self/status`; where there is no `/proc`, whoever owns the home directory.
-fn effective_uid(home: Option<&Path>) -> u32 {
+pub(crate) fn effective_uid(home: Option<&Path>) -> u32 {
     let of_status = || {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let numbers = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;

@@ -129,6 +129,12 @@ impl BlobInfo {
         true
     }
 
+    /// What cannot be tried before it is used.
+    pub(super) fn forget_forms(&mut self) {
+        self.uncompressed = None;
+        self.variants.clear();
+    }
+
     /// False when it is known already.
     pub(super) fn is_without_compression(&mut self, diff_id: &Digest, compression: Option<Compression>) -> bool {
         let new = Some((diff_id.clone(), compression));

@@ -1,21 +1,21 @@
 //! What earlier copies have learned of blobs.
 //!
-//! A directory with a small JSON file for each blob. Nothing in it is ever believed: a repository is asked whether it has
-//! the blob, and what came is hashed. So a file that is old, broken or somebody else's costs a request at most, and
-//! nothing that goes wrong here is an error. Several processes may use one directory; where two write a file at the
-//! same time, one of them has the last word.
+//! A directory with a small JSON file for each blob. Where a blob was seen is not believed: the repository is asked whether
+//! it has it. What a layer is in another form cannot be asked, and is believed of files that nobody else can have written.
+//! So a file that is old, broken or somebody else's costs a request at most, and nothing that goes wrong here is an error.
+//! Several processes may use one directory; where two write a file at the same time, one of them has the last word.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
 
 use crate::compression::Compression;
-use crate::config::read_bounded;
+use crate::config::{effective_uid, read_bounded};
 use crate::digest::Digest;
 use crate::reference::Name;
 
@@ -38,6 +38,10 @@ const FRESH_SECONDS: u64 = 24 * 60 * 60;
 const STAGED: &str = ".transship-";
 /// Whose names are in it is nobody else's business.
 const DIRECTORY_MODE: u32 = 0o700;
+/// The bits of a mode by which others than the owner may write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// A file, and the directories of its first two digits, of its algorithm, and of all.
+const LEVELS: usize = 4;
 
 /// Remembers where blobs were seen and what they are without their compression, from one copy to the next.
 ///
@@ -72,14 +76,16 @@ impl BlobInfoCache {
         }
     }
 
-    /// What a blob is without its compression, and how it is compressed (`None`: not at all).
+    /// What a blob is without its compression, and how it is compressed (`None`: not at all). Nothing where another user
+    /// can have written that.
     pub fn uncompressed(&self, digest: &Digest) -> Option<(Digest, Option<Compression>)> {
-        self.read(digest)?.uncompressed().cloned()
+        self.read_own(digest)?.uncompressed().cloned()
     }
 
-    /// The blobs that are the layer `diff_id` when they are decompressed: the one that was learned last first.
+    /// The blobs that are the layer `diff_id` when they are decompressed: the one that was learned last first. None where
+    /// another user can have written that.
     pub fn variants(&self, diff_id: &Digest) -> Vec<(Digest, Option<Compression>)> {
-        let info = self.read(diff_id).unwrap_or_default();
+        let info = self.read_own(diff_id).unwrap_or_default();
         info.variants().iter().map(|variant| (variant.digest.clone(), variant.compression)).collect()
     }
 
@@ -112,9 +118,27 @@ impl BlobInfoCache {
         }
     }
 
+    /// The same without what is not to be believed: one layer would be taken for another on somebody else's word.
+    fn read_own(&self, digest: &Digest) -> Option<BlobInfo> {
+        let is_alone = self.is_alone(digest);
+        let mut info = self.read(digest)?;
+        if !is_alone {
+            log::debug!("{}: others may write it", self.path(digest).display());
+            info.forget_forms();
+        }
+        Some(info)
+    }
+
+    /// True when nobody else can write the file or the directories that it is in.
+    fn is_alone(&self, digest: &Digest) -> bool {
+        let (path, own) = (self.path(digest), effective_uid(None));
+        let is_own = |found: &fs::Metadata| found.uid() == own && found.mode() & WRITABLE_BY_OTHERS == 0;
+        path.ancestors().take(LEVELS).all(|path| fs::metadata(path).is_ok_and(|found| is_own(&found)))
+    }
+
     /// Writes the file when `change` says that it has changed something, at this time in seconds since 1970.
     fn change(&self, digest: &Digest, change: impl FnOnce(&mut BlobInfo, u64) -> bool) {
-        let before = self.read(digest);
+        let before = self.read_own(digest);
         let is_new = before.is_none();
         let mut info = before.unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
