@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::Global;
 use super::sync_args::{DestinationKind, SourceKind, SyncArgs};
 use super::sync_progress::Shown;
-use super::{Failure, Usage, copy_command, interrupt, settings};
+use super::{Failure, Usage, copy_command, interrupt, registry_args, settings};
 use crate::copy::{self, BlobInfoCache};
 use crate::source::Options;
 use crate::sync::{self, Access, Destination, ImageList, Naming, Source};
@@ -18,6 +18,7 @@ pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure>
     }
     let (source, destination) = (source(args)?, destination(args)?);
     let access = args.source_access();
+    check_credentials(&source, &access)?;
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
     let options = settings::options(&config, global, access)?;
@@ -66,6 +67,20 @@ fn source(args: &SyncArgs) -> Result<Source, Failure> {
         SourceKind::Dir => Ok(Source::Dir(text.into())),
         SourceKind::Yaml => Ok(Source::List(ImageList::load(Path::new(text))?)),
     }
+}
+
+/// What is given for one registry is not told to others.
+fn check_credentials(source: &Source, access: &registry_args::Access) -> Result<(), Failure> {
+    let Source::List(list) = source else { return Ok(()) };
+    let count = list.without_credentials();
+    if count < 2 || (access.creds.is_none() && access.token.is_none()) {
+        return Ok(());
+    }
+    let text = format!(
+        "credentials on the command line would be told to {count} registries of the list: give them in the list, or log in \
+         with `transship login`"
+    );
+    Err(Usage(text).into())
 }
 
 fn destination(args: &SyncArgs) -> Result<Destination, Failure> {

@@ -3,7 +3,7 @@
 //! They are in a file that is named for the blob's digest, so they are found, and that is locked while it is written, so
 //! they are nobody else's. Nothing says that they are right but the digest of the whole: when that is another, they go.
 
-use std::fs::{DirEntry, File};
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -112,12 +112,15 @@ impl Drop for Partial {
 /// What another try has left. A file that is somebody else's as well would not stay as it was checked.
 fn reopen(directory: &Path, path: &Path) -> Option<File> {
     // Before it is opened, which could take for ever.
-    let found = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let found = std::fs::symlink_metadata(path).ok()?;
     let own = tempfile::tempfile_in(directory).and_then(|file| file.metadata()).ok()?;
-    if found.uid() != own.uid() || found.nlink() != 1 {
+    let is_ours = |file: &Metadata| file.is_file() && file.uid() == own.uid() && file.nlink() == 1;
+    if !is_ours(&found) {
         return None;
     }
-    File::options().read(true).write(true).open(path).ok()
+    let file = File::options().read(true).write(true).open(path).ok()?;
+    // It may have been exchanged since.
+    file.metadata().is_ok_and(|opened| is_ours(&opened)).then_some(file)
 }
 
 /// True for the name of a file with the first bytes of a blob.

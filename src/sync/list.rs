@@ -123,6 +123,11 @@ struct RawCredentials {
 }
 
 impl ImageList {
+    /// How many of its registries have no credentials in the list: whoever gives some for all gives them to each of these.
+    pub fn without_credentials(&self) -> usize {
+        self.registries.iter().filter(|registry| registry.identity.is_none()).count()
+    }
+
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Self, ListError> {
         let unreadable = |source| config::Error::Read { path: path.to_owned(), source };

@@ -356,3 +356,19 @@ fn what_makes_no_sense_is_told_before_anybody_is_asked() {
         assert!(outcome.code == 1 && outcome.stderr.contains(expected), "{outcome:?}");
     }
 }
+
+#[test]
+fn credentials_for_one_registry_are_not_told_to_all_of_a_list() {
+    let program = Program::new();
+    let listed =
+        |second: &str| format!("127.0.0.1:1:\n  images: {{one: [a]}}\n127.0.0.1:2:\n  images: {{two: [a]}}\n{second}");
+    let words = ["sync", SRC_HTTP, "-s", "yaml", "-d", "dir", "--src-creds", "me:secret", "list.yaml", "copies"];
+    program.write("list.yaml", &listed(""));
+    let refused = program.run(&words);
+    assert!(refused.code == 2 && refused.stderr.contains("told to 2 registries of the list"), "{refused:?}");
+    assert!(!refused.stderr.contains("secret"), "{refused:?}");
+    // The other one has its own.
+    program.write("list.yaml", &listed("  credentials: {username: other, password: word}\n"));
+    let asked = program.run(&words);
+    assert!(asked.code == 1 && asked.stderr.contains("127.0.0.1:1/one"), "{asked:?}");
+}
