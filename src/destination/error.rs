@@ -14,7 +14,7 @@ use crate::{registry as api, source};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Of an embedder's own [`ImageDestination`]. Prints as its cause.
+    /// Of an embedder's own [`ImageDestination`](super::ImageDestination). Prints as its cause.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A registry cannot be opened without the administrator's configuration.

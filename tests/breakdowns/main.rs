@@ -11,6 +11,7 @@ use std::time::Duration;
 mod disks;
 mod killed_pulls;
 mod killed_pushes;
+mod killed_root_fs;
 #[allow(dead_code, reason = "other crates of tests use the rest")]
 #[path = "../cli/program.rs"]
 mod program;
@@ -33,6 +34,7 @@ mod support {
     pub mod registry;
     pub mod reply;
     pub mod request;
+    pub mod rootfs;
     pub mod server;
     pub mod server_tls;
     pub mod token;

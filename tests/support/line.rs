@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-/// Leads to a server, and breaks once, after so many bytes from clients.
+/// Leads to a server, and breaks once, after so many bytes of one direction.
 pub struct Line {
     pub authority: String,
     state: Arc<State>,
@@ -22,17 +22,22 @@ struct State {
 }
 
 impl Line {
-    /// Cuts the connection that goes over the limit. Others, and later ones, are not disturbed.
+    /// Cuts the connection on which clients go over the limit. Others, and later ones, are not disturbed.
     pub fn cut(target: &str, bytes: u64) -> Self {
-        Self::start(target, bytes, false)
+        Self::start(target, bytes, false, false)
     }
 
-    /// Goes dead at the limit, for all connections and without a word.
+    /// Goes dead when clients reach the limit, for all connections and without a word.
     pub fn silent(target: &str, bytes: u64) -> Self {
-        Self::start(target, bytes, true)
+        Self::start(target, bytes, true, false)
     }
 
-    fn start(target: &str, limit: u64, is_silent: bool) -> Self {
+    /// The same when the server's answers reach it.
+    pub fn silent_answers(target: &str, bytes: u64) -> Self {
+        Self::start(target, bytes, true, true)
+    }
+
+    fn start(target: &str, limit: u64, is_silent: bool, are_answers: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let (passed, is_broken) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -43,14 +48,16 @@ impl Line {
                 let Ok(far) = TcpStream::connect(&target) else { return };
                 let (from, to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
                 let state = Arc::clone(&shared);
+                let [(from, to), (other_from, other_to)] =
+                    if are_answers { [(far, near), (from, to)] } else { [(from, to), (far, near)] };
                 thread::spawn(move || pump(&from, &to, |count| state.pass(count)));
-                thread::spawn(move || pump(&far, &near, Some));
+                thread::spawn(move || pump(&other_from, &other_to, Some));
             }
         });
         Self { authority, state }
     }
 
-    /// How many bytes of clients came as far as the server.
+    /// How many bytes came of the direction that is counted.
     pub fn passed(&self) -> u64 {
         self.state.passed.load(Ordering::SeqCst)
     }
