@@ -12,10 +12,6 @@ use crate::source::Options;
 use crate::sync::{self, Access, Destination, ImageList, Naming, Source};
 
 pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure> {
-    if (args.src, args.dest) == (SourceKind::Dir, DestinationKind::Dir) {
-        let text = "sync from dir to dir is not there: `transship copy` copies one image, and rsync a whole directory";
-        return Err(Usage(text.to_owned()).into());
-    }
     let (source, destination) = (source(args)?, destination(args)?);
     let access = args.source_access();
     check_credentials(&source, &access)?;

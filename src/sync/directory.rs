@@ -29,6 +29,13 @@ pub(super) fn images(root: &Path, mut failed: impl FnMut(Error) -> Result<(), Er
     Ok(found)
 }
 
+/// True when a directory is another one or below it, by whatever way. It need not be there yet.
+pub(super) fn is_within(directory: &Path, other: &Path) -> bool {
+    let (Ok(directory), Ok(other)) = (std::path::absolute(directory), fs::canonicalize(other)) else { return false };
+    let there = directory.ancestors().find_map(|ancestor| fs::canonicalize(ancestor).ok());
+    there.is_some_and(|there| there.starts_with(&other))
+}
+
 fn directories(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |source| Error::Directory { path: directory.to_owned(), source };
     let mut found = Vec::new();

@@ -175,6 +175,14 @@ pub enum Error {
         /// Their place.
         to: ImageReference,
     },
+    /// Images would be copied into the directory that they come from, more of them each time.
+    #[error("{}: below the source, {}", destination.display(), from.display())]
+    WithinSource {
+        /// Where they go.
+        destination: PathBuf,
+        /// Where they come from.
+        from: PathBuf,
+    },
     /// There is nothing to synchronise.
     #[error("no images to sync found in the source")]
     NoImages,
@@ -255,6 +263,11 @@ pub fn images(
     policy: &Policy,
     options: &Options<'_>,
 ) -> Result<Report, Error> {
+    if let (Source::Dir(from), Destination::Dir(to)) = (source, destination)
+        && directory::is_within(to, from)
+    {
+        return Err(Error::WithinSource { destination: to.clone(), from: from.clone() });
+    }
     let mut run = Run { to, policy, options, report: Report::default(), failures: Vec::new() };
     let found = source.images(&Arc::new(from.clone()), options, |error| run.fail(error))?;
     let pairs = run.pairs(found, destination)?;

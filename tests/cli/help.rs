@@ -107,7 +107,6 @@ fn wrong_words_are_told_on_standard_error() {
         &["explain"],
         &["sync", "--src=dir", "a", "localhost:5000"],
         &["sync", "--src=oci", "--dest=dir", "a", "b"],
-        &["sync", "--src=dir", "--dest=dir", "a", "b"],
         &["sync", "--src=docker", "--dest=dir", "--quiet", "--progress=json", "a", "b"],
     ] {
         let outcome = program.run(words);

@@ -1,5 +1,6 @@
 //! Images that come to a registry or a directory.
 
+use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,6 +37,30 @@ fn a_repository_goes_to_a_registry_and_through_a_directory_to_another_one() {
             assert_eq!(to.manifest("m/app", tag).unwrap().1, image.manifest());
         }
     }
+}
+
+#[test]
+fn a_directory_goes_to_another_one_and_never_into_itself() {
+    let world = World::new();
+    for name in ["from/x/app:1", "from/tool:2"] {
+        world.write_image(name, &image(name));
+    }
+    let (from, options) = (Source::Dir(world.path("from")), Options::default());
+    for expected in [(2, 0), (0, 2)] {
+        let (told, outcome) = world.sync(&from, &world.dir("to"), &options);
+        let report = outcome.unwrap();
+        assert_eq!((report.copied, report.unchanged), expected, "{told}");
+    }
+    for (copy, original) in [("to/app:1", "from/x/app:1"), ("to/tool:2", "from/tool:2")] {
+        let files = [copy, original].map(|image| fs::read(world.path(image).join("manifest.json")).unwrap());
+        assert_eq!(files[0], files[1], "{copy}");
+    }
+    std::os::unix::fs::symlink(world.path("from"), world.path("link")).unwrap();
+    for within in ["from", "from/new/deeper", "to/../from/new", "link/new"] {
+        let error = world.sync(&from, &world.dir(within), &options).1.unwrap_err();
+        assert!(matches!(error, Error::WithinSource { .. }), "{within}: {error:?}");
+    }
+    assert_eq!(fs::read_dir(world.path("from")).unwrap().count(), 2);
 }
 
 #[test]
