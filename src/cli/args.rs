@@ -1,21 +1,18 @@
 //! The command line, as typed. The flags are skopeo's wherever skopeo has the same thing.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::completion::CompletedShell;
 use super::delete::DeleteArgs;
-use super::format_args::{CompressionArgs, FormatArgs, InstanceArgs};
 use super::login_args::{LoginArgs, LogoutArgs};
-use super::registry_args::{Access, DestRegistryArgs, RegistryArgs, SrcRegistryArgs};
+use super::registry_args::RegistryArgs;
 use super::settings;
-use super::signature_args::{
-    GenerateSigstoreKeyArgs, SigningArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs,
-};
+use super::signature_args::{GenerateSigstoreKeyArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs};
 use super::sync_args::SyncArgs;
+use super::transfer_args::TransferArgs;
 use crate::http::RetryPolicy;
 use crate::reference::Reference;
 
@@ -206,62 +203,17 @@ pub(super) struct CopyArgs {
     /// Place to write: docker://…, dir:…, oci:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: String,
-    #[command(flatten)]
-    pub(super) instances: InstanceArgs,
     /// One more tag for the image in a docker-archive:, such as quay.io/org/app:1
     #[arg(long, value_name = "REFERENCE", value_delimiter = ',')]
     pub(super) additional_tag: Vec<Reference>,
     /// Write the digest of the manifest that was written to this file
     #[arg(long, value_name = "FILE")]
     pub(super) digestfile: Option<PathBuf>,
-    /// Show no progress
-    #[arg(long, short = 'q')]
-    pub(super) quiet: bool,
-    /// How to show progress; bars on a terminal and a line for each blob otherwise, unless chosen
-    #[arg(long, value_name = "FORM", conflicts_with = "quiet")]
-    pub(super) progress: Option<ProgressForm>,
-    /// Blobs to copy at a time
-    #[arg(long, value_name = "N", default_value = "6")]
-    pub(super) image_parallel_copies: NonZeroUsize,
-    /// Auth file to use instead of the system's, for source and destination
-    #[arg(long, value_name = "FILE", help_heading = "Registries")]
-    authfile: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) format: FormatArgs,
-    #[command(flatten)]
-    pub(super) compression: CompressionArgs,
-    #[command(flatten)]
-    pub(super) signing: SigningArgs,
+    pub(super) transfer: TransferArgs,
     /// Name to sign; the destination's, where that is in a registry
     #[arg(long, value_name = "REFERENCE", help_heading = "Signatures", requires = "signers")]
     pub(super) sign_identity: Option<String>,
-    #[command(flatten)]
-    source_registry: SrcRegistryArgs,
-    #[command(flatten)]
-    destination_registry: DestRegistryArgs,
-}
-
-/// How `copy` shows what it does.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProgressForm {
-    /// Bars that move
-    Bars,
-    /// A line for each blob
-    Plain,
-    /// A JSON object a line, on standard error
-    Json,
-    /// Nothing
-    None,
-}
-
-impl CopyArgs {
-    pub(super) fn source_access(&self) -> Access {
-        self.source_registry.access(self.authfile.as_ref())
-    }
-
-    pub(super) fn destination_access(&self) -> Access {
-        self.destination_registry.access(self.authfile.as_ref())
-    }
 }
 
 /// `inspect`

@@ -16,34 +16,22 @@ use crate::{copy, destination, source};
 
 pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure> {
     let (from, to) = (settings::image(&args.source)?, settings::destination(&args.destination)?);
-    let layers = args.compression.layers()?;
-    let access = args.source_access();
+    let wanted = args.transfer.options(global)?;
+    let access = args.transfer.source_access();
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
     policy.check_beforehand(&from).map_err(copy::Error::from)?;
     let options = settings::options(&config, global, access)?;
-    let signers = signers(&args.signing)?;
+    let signers = signers(&args.transfer.signing)?;
     let sign_identity = args.sign_identity.as_deref().map(standalone::named).transpose()?;
     // A place that cannot be written is found out before anything is asked for.
     let destination = open_destination(global, args, &to, &config, &options)?;
     interrupt::watch()?;
     let source = source::open_with(&config, &from, &options)?;
-    let progress = progress::chosen(args.progress, args.quiet, &*source);
+    let progress = progress::chosen(args.transfer.progress, args.transfer.quiet, &*source);
     let cache = config.paths.blob_info_dir().map(BlobInfoCache::new);
-    let options = copy::Options {
-        instances: args.instances.instances(),
-        platform: settings::platform(global),
-        format: args.format.format(),
-        layers,
-        preserve_digests: args.format.preserve_digests,
-        remove_signatures: args.signing.remove_signatures,
-        signers: &signers,
-        sign_identity,
-        parallel_copies: args.image_parallel_copies,
-        blob_info: cache.as_ref(),
-        progress: &*progress,
-        cancelled: interrupt::cancelled(),
-    };
+    let options =
+        copy::Options { signers: &signers, sign_identity, blob_info: cache.as_ref(), progress: &*progress, ..wanted };
     let written = copy::image(&*source, &*destination, &policy, &options)?;
     if let Some(path) = &args.digestfile {
         fs::write(path, written.digest().as_str()).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -77,8 +65,8 @@ fn open_destination(
     if to.path().is_some() {
         return Ok(destination::open(to)?);
     }
-    let access = args.destination_access();
-    let has_own_auth_file = access.authfile != args.source_access().authfile;
+    let access = args.transfer.destination_access();
+    let has_own_auth_file = access.authfile != args.transfer.source_access().authfile;
     let own = if has_own_auth_file { Some(settings::config(global, &access)?) } else { None };
     let config = own.as_ref().unwrap_or(config);
     let options = Options { network: options.network.clone(), ..settings::options(config, global, access)? };

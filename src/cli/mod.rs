@@ -33,6 +33,7 @@ mod sync_args;
 mod sync_command;
 mod sync_progress;
 mod template;
+mod transfer_args;
 mod verify;
 
 use args::{Cli, Command};

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::args::ProgressForm;
 use super::log;
+use super::transfer_args::ProgressForm;
 use crate::copy::{BlobKind, BlobOutcome, Event, Progress, Silent};
 use crate::digest::Digest;
 use crate::source::{ImageSource, Served};

@@ -1,14 +1,10 @@
 //! The command line of `sync`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::ProgressForm;
-use super::format_args::{CompressionArgs, FormatArgs, InstanceArgs};
-use super::registry_args::{Access, DestRegistryArgs, SrcRegistryArgs};
-use super::signature_args::SigningArgs;
+use super::transfer_args::TransferArgs;
 
 /// `sync`
 #[allow(clippy::struct_excessive_bools, reason = "the fields are the flags")]
@@ -26,8 +22,6 @@ pub(super) struct SyncArgs {
     /// What DESTINATION is
     #[arg(long, short = 'd', value_name = "KIND")]
     pub(super) dest: DestinationKind,
-    #[command(flatten)]
-    pub(super) instances: InstanceArgs,
     /// Keep the whole name of each image, its registry included, so that equal last parts are kept apart
     #[arg(long)]
     pub(super) scoped: bool,
@@ -43,28 +37,8 @@ pub(super) struct SyncArgs {
     /// Write a line with the digest and the place of each image to this file
     #[arg(long, value_name = "FILE")]
     pub(super) digestfile: Option<PathBuf>,
-    /// Show no progress
-    #[arg(long, short = 'q')]
-    pub(super) quiet: bool,
-    /// How to show progress; bars on a terminal and lines otherwise, unless chosen
-    #[arg(long, value_name = "FORM", conflicts_with = "quiet")]
-    pub(super) progress: Option<ProgressForm>,
-    /// Blobs to copy at a time
-    #[arg(long, value_name = "N", default_value = "6")]
-    pub(super) image_parallel_copies: NonZeroUsize,
-    /// Auth file to use instead of the system's, for source and destination
-    #[arg(long, value_name = "FILE", help_heading = "Registries")]
-    authfile: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) format: FormatArgs,
-    #[command(flatten)]
-    pub(super) compression: CompressionArgs,
-    #[command(flatten)]
-    pub(super) signing: SigningArgs,
-    #[command(flatten)]
-    source_registry: SrcRegistryArgs,
-    #[command(flatten)]
-    destination_registry: DestRegistryArgs,
+    pub(super) transfer: TransferArgs,
 }
 
 /// `--src`
@@ -85,14 +59,4 @@ pub(super) enum DestinationKind {
     Docker,
     /// A directory, with one for each image
     Dir,
-}
-
-impl SyncArgs {
-    pub(super) fn source_access(&self) -> Access {
-        self.source_registry.access(self.authfile.as_ref())
-    }
-
-    pub(super) fn destination_access(&self) -> Access {
-        self.destination_registry.access(self.authfile.as_ref())
-    }
 }

@@ -13,7 +13,8 @@ use crate::sync::{self, Access, Destination, ImageList, Naming, Source};
 
 pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure> {
     let (source, destination) = (source(args)?, destination(args)?);
-    let access = args.source_access();
+    let wanted = args.transfer.options(global)?;
+    let access = args.transfer.source_access();
     check_credentials(&source, &access)?;
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
@@ -21,32 +22,20 @@ pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure>
     let network = options.network.clone();
     let from = Access::new(config, options);
     let to = {
-        let access = args.destination_access();
+        let access = args.transfer.destination_access();
         let config = settings::config(global, &access)?;
         let options = Options { network, ..settings::options(&config, global, access)? };
         Access::new(config, options)
     };
     let cache = to.config.paths.blob_info_dir().map(BlobInfoCache::new);
-    let signers = copy_command::signers(&args.signing)?;
+    let signers = copy_command::signers(&args.transfer.signing)?;
     let shown = Shown::new(args)?;
     interrupt::watch()?;
     let options = sync::Options {
         naming: Naming { scoped: args.scoped, append_suffix: args.append_suffix.clone() },
         dry_run: args.dry_run,
         keep_going: args.keep_going,
-        copy: copy::Options {
-            instances: args.instances.instances(),
-            platform: settings::platform(global),
-            format: args.format.format(),
-            layers: args.compression.layers()?,
-            preserve_digests: args.format.preserve_digests,
-            remove_signatures: args.signing.remove_signatures,
-            signers: &signers,
-            parallel_copies: args.image_parallel_copies,
-            blob_info: cache.as_ref(),
-            cancelled: interrupt::cancelled(),
-            ..copy::Options::default()
-        },
+        copy: copy::Options { signers: &signers, blob_info: cache.as_ref(), ..wanted },
         progress: &shown,
         ..sync::Options::default()
     };

@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::args::ProgressForm;
 use super::progress::{of_form, say, suitable};
 use super::sync_args::SyncArgs;
+use super::transfer_args::ProgressForm;
 use super::{Failure, harmless, log};
 use crate::copy;
 use crate::digest::Digest;
@@ -45,7 +45,7 @@ impl Shown {
     /// In a dry run there is no file of digests: nothing is written.
     pub(super) fn new(args: &SyncArgs) -> Result<Self, Failure> {
         let digests = args.digestfile.clone().filter(|_| !args.dry_run).map(DigestFile::create).transpose()?;
-        let (form, tells_failures) = (suitable(args.progress, args.quiet), args.keep_going);
+        let (form, tells_failures) = (suitable(args.transfer.progress, args.transfer.quiet), args.keep_going);
         Ok(Self { form, tells_failures, digests, counts: Mutex::default() })
     }
 
