@@ -50,7 +50,8 @@ enum Found {
 }
 
 impl Job<'_> {
-    /// Copies a blob unless it is there already, the registry has it elsewhere, or it may stay where it is. Returns what it became, if it changed.
+    /// Copies a blob unless it is there already, the registry has it elsewhere, or it may stay where it is. Returns what it
+    /// became, if it changed.
     pub(super) fn copy(&self, item: &Item<'_>) -> Result<Option<NewLayer>, Error> {
         let Item { kind, descriptor, .. } = *item;
         let digest = Digest::try_from(descriptor.digest()).map_err(source::Error::Digest)?;
