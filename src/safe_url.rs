@@ -76,6 +76,41 @@ impl SafeUrl {
         self.0.port_or_known_default().unwrap_or_default()
     }
 
+    /// The path, which begins with a slash.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// The same with a slash at the end of its path, so that what is [joined](Self::join) comes below it.
+    #[must_use]
+    pub(crate) fn as_directory(&self) -> Self {
+        let mut url = self.clone();
+        if !url.0.path().ends_with('/') {
+            let path = format!("{}/", url.0.path());
+            url.0.set_path(&path);
+        }
+        url
+    }
+
+    /// The same over http.
+    #[must_use]
+    pub(crate) fn over_http(&self) -> Self {
+        self.over("http")
+    }
+
+    /// The same over https.
+    #[must_use]
+    pub(crate) fn over_https(&self) -> Self {
+        self.over("https")
+    }
+
+    fn over(&self, scheme: &str) -> Self {
+        let mut url = self.clone();
+        // It fails between kinds of schemes, and these are of one.
+        let _ = url.0.set_scheme(scheme);
+        url
+    }
+
     /// Appends one query parameter, encoded.
     #[must_use]
     pub fn with_query(mut self, name: &str, value: &str) -> Self {

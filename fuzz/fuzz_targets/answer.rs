@@ -34,6 +34,7 @@ pub fn always(body: &[u8], media_type: &str) -> RegistryClient {
         insecure: false,
         identity: Identity::default(),
         retry: RetryPolicy::BRISK,
+        address: None,
     };
     RegistryClient::new(reference.name().clone(), endpoint)
 }

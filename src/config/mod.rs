@@ -12,6 +12,7 @@ pub mod credential_helper;
 pub mod credentials;
 mod domain;
 pub mod error;
+pub mod host;
 pub mod login;
 mod lookaside_url;
 mod lookup;
@@ -24,6 +25,7 @@ pub mod short_names;
 
 pub(crate) use bounded::read as read_bounded;
 pub use error::{Error, MAX_FILE_SIZE};
+pub use host::{Capabilities, Host, HostHeader};
 pub use lookaside_url::{LookasideError, LookasideUrl, StorageLocation};
 pub(crate) use paths::effective_uid;
 pub use paths::{Environment, Paths};

@@ -1,7 +1,10 @@
 //! Where an image may be read from.
 
+use std::sync::Arc;
+
 use log::trace;
 
+use super::Host;
 use super::error::Place;
 use super::registries_conf::{Location, PullFromMirror, RegistriesConf, Registry};
 use crate::reference::{self, Reference};
@@ -21,6 +24,23 @@ pub struct PullSource {
     /// The prefix that forbids this source, and where it is written. The *physical* name is judged: mirrors of a
     /// blocked registry can be used.
     pub blocked_by: Option<String>,
+    /// How it is reached, where that does not follow from the physical reference.
+    pub host: Option<Arc<Host>>,
+}
+
+impl PullSource {
+    /// The image at a host of which a URL and more is known. `physical` is what people see of it: the host's name, and the
+    /// repository as it is called there.
+    pub fn at_host(physical: Reference, host: Host, mirror: bool) -> Self {
+        let insecure = host.skip_verify || host.or_http || !host.base.is_https();
+        let location = physical.name().to_string();
+        Self { physical, location, insecure, mirror, blocked_by: None, host: Some(Arc::new(host)) }
+    }
+
+    /// Whether it may be asked what a tag names.
+    pub fn can_resolve(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| host.capabilities.resolve)
+    }
 }
 
 /// A location that makes no reference of the rest of the logical reference.
@@ -105,6 +125,7 @@ impl RegistriesConf {
             physical,
             insecure,
             mirror,
+            host: None,
         }
     }
 }

@@ -71,12 +71,22 @@ pub struct Request {
     /// Whether sending it twice does the same as once; `None` for what the method says. A `POST` that only begins
     /// something is harmless, a `PUT` that adds bytes to others is not.
     pub idempotent: Option<bool>,
+    /// The limit for the connection; `None` for the wire's own.
+    pub connect_timeout: Option<Duration>,
 }
 
 impl Request {
     /// A `GET` without further headers.
     pub fn get(url: SafeUrl, tls: Arc<Tls>) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new(), tls, idempotent: None }
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            tls,
+            idempotent: None,
+            connect_timeout: None,
+        }
     }
 
     /// True when sending it twice does the same as once.

@@ -50,6 +50,7 @@ pub struct UreqWire {
 struct OriginAgent {
     origin: String,
     tls: Arc<Tls>,
+    connect_timeout: Duration,
     agent: Agent,
 }
 
@@ -69,12 +70,17 @@ impl UreqWire {
         Self { timeouts, proxies, user_agent, agents: Mutex::default(), system_roots: OnceLock::new() }
     }
 
-    fn agent(&self, url: &SafeUrl, tls: &Arc<Tls>) -> Result<Agent, Error> {
+    fn agent(&self, url: &SafeUrl, tls: &Arc<Tls>, connect_timeout: Duration) -> Result<Agent, Error> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = url.origin();
-        let known = match agents.iter().position(|known| known.origin == origin && known.tls == *tls) {
-            Some(position) => agents.remove(position),
-            None => OriginAgent { origin, tls: Arc::clone(tls), agent: self.new_agent(url, tls)? },
+        let is_for = |known: &OriginAgent| {
+            known.origin == origin && known.tls == *tls && known.connect_timeout == connect_timeout
+        };
+        let known = if let Some(position) = agents.iter().position(is_for) {
+            agents.remove(position)
+        } else {
+            let agent = self.new_agent(url, tls, connect_timeout)?;
+            OriginAgent { origin, tls: Arc::clone(tls), connect_timeout, agent }
         };
         let agent = known.agent.clone();
         agents.push(known);
@@ -84,7 +90,7 @@ impl UreqWire {
         Ok(agent)
     }
 
-    fn new_agent(&self, url: &SafeUrl, tls: &Tls) -> Result<Agent, Error> {
+    fn new_agent(&self, url: &SafeUrl, tls: &Tls, connect_timeout: Duration) -> Result<Agent, Error> {
         const MOST_CONNECTIONS: usize = 64;
         let proxy = self.proxies.for_url(url).map(|proxy| Proxy::new(proxy.expose())).transpose();
         let mut config = Agent::config_builder()
@@ -95,7 +101,7 @@ impl UreqWire {
             .user_agent(&self.user_agent)
             .accept("")
             .accept_encoding("identity")
-            .timeout_connect(Some(self.timeouts.connect))
+            .timeout_connect(Some(connect_timeout))
             .timeout_per_read(Some(self.timeouts.idle))
             .timeout_per_write(Some(self.timeouts.idle))
             .max_idle_connections(MOST_CONNECTIONS)
@@ -164,7 +170,8 @@ impl Wire for UreqWire {
         if let Some(headers) = outgoing.headers_mut() {
             headers.extend(request.headers.clone());
         }
-        let agent = self.agent(url, &request.tls)?;
+        let timeouts = Timeouts { connect: request.connect_timeout.unwrap_or(self.timeouts.connect), ..self.timeouts };
+        let agent = self.agent(url, &request.tls, timeouts.connect)?;
         // Servers want a `Content-Length` of these, be it 0.
         let has_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
         let sent = if request.body.is_empty() && !has_body {
@@ -172,8 +179,8 @@ impl Wire for UreqWire {
         } else {
             outgoing.body(&request.body).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
         };
-        let (head, body) = sent.map_err(|error| to_error(url, &self.timeouts, error))?.into_parts();
-        let body = CheckedBody { inner: body.into_reader(), url: url.clone(), timeouts: self.timeouts };
+        let (head, body) = sent.map_err(|error| to_error(url, &timeouts, error))?.into_parts();
+        let body = CheckedBody { inner: body.into_reader(), url: url.clone(), timeouts };
         Ok(Response { status: head.status, headers: head.headers, body: Box::new(body), url: url.clone() })
     }
 }
@@ -243,11 +250,11 @@ mod tests {
     #[test]
     fn only_so_many_hosts_are_remembered_and_the_one_in_use_is_among_them() {
         let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "test");
-        let tls = Arc::default();
+        let (tls, limit) = (Arc::default(), Duration::from_secs(1));
         let url = |host: usize| format!("http://h{host}.example/").parse().unwrap();
         for host in 0..100 {
-            wire.agent(&url(host), &tls).unwrap();
-            wire.agent(&url(0), &tls).unwrap();
+            wire.agent(&url(host), &tls, limit).unwrap();
+            wire.agent(&url(0), &tls, limit).unwrap();
         }
         let agents = wire.agents.lock().unwrap();
         assert_eq!(agents.len(), MOST_AGENTS);

@@ -1,11 +1,13 @@
 //! The conversation about who we are: ask, be challenged, answer, remember.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use super::Address;
 use super::challenge::Challenge;
 use super::token::{self, Token, TokenError, TokenRequest, TokenScope};
 use crate::config::credentials::Credentials;
-use crate::http::{self, Clock, HeaderValue, Request, Response, StatusCode, Wire, header};
+use crate::http::{self, Clock, HeaderMap, HeaderValue, Request, Response, StatusCode, Wire, header};
 use crate::safe_url::SafeUrl;
 use crate::secret::Secret;
 
@@ -28,6 +30,9 @@ pub(super) struct Authorizer {
     clock: Arc<dyn Clock>,
     identity: Identity,
     insecure: bool,
+    /// What every request to the endpoint brings along.
+    headers: HeaderMap,
+    connect_timeout: Option<Duration>,
     state: Mutex<State>,
 }
 
@@ -54,7 +59,16 @@ impl Authorizer {
     ) -> Self {
         let token = identity.token.clone().map(Token::given);
         let state = Mutex::new(State { challenge: None, scopes, token });
-        Self { wire, clock, identity, insecure, state }
+        Self { wire, clock, identity, insecure, headers: HeaderMap::new(), connect_timeout: None, state }
+    }
+
+    /// With what the endpoint's address asks for.
+    pub(super) fn with_additions(mut self, address: Option<&Address>) -> Self {
+        if let Some(address) = address {
+            self.headers = sensitive(&address.headers);
+            self.connect_timeout = address.connect_timeout;
+        }
+        self
     }
 
     /// The same, for requests that need another scope too. It knows what was learned so far; its tokens are its own.
@@ -62,7 +76,9 @@ impl Authorizer {
         let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let scopes = known.scopes.iter().cloned().chain([scope]).collect();
         let (wire, clock) = (Arc::clone(&self.wire), Arc::clone(&self.clock));
-        let wider = Self::new(wire, clock, self.identity.clone(), scopes, self.insecure);
+        let mut wider = Self::new(wire, clock, self.identity.clone(), scopes, self.insecure);
+        wider.headers.clone_from(&self.headers);
+        wider.connect_timeout = self.connect_timeout;
         wider.state.lock().unwrap_or_else(PoisonError::into_inner).challenge.clone_from(&known.challenge);
         wider
     }
@@ -72,9 +88,10 @@ impl Authorizer {
     /// It only adds its header, so that a large body need not be copied.
     pub(super) fn send(&self, request: &mut Request) -> Result<Response, Failure> {
         let (mut renewed, mut widened) = (false, false);
+        self.add_to(request);
         loop {
             let sent = self.authorization(request)?;
-            match &sent {
+            match sent.as_ref().or_else(|| self.headers.get(header::AUTHORIZATION)) {
                 Some(value) => request.headers.insert(header::AUTHORIZATION, value.clone()),
                 None => request.headers.remove(header::AUTHORIZATION),
             };
@@ -117,7 +134,22 @@ impl Authorizer {
         let endpoint: &SafeUrl = &request.url;
         let credentials = self.identity.credentials.as_ref();
         let (tls, insecure) = (&request.tls, self.insecure);
-        TokenRequest { challenge, scopes, credentials, endpoint, tls, insecure }.send(&*self.wire, self.clock.now())
+        let add = |token_request: &mut Request| {
+            if token_request.url.same_origin(endpoint) {
+                self.add_to(token_request);
+            }
+        };
+        let question = TokenRequest { challenge, scopes, credentials, endpoint, tls, insecure };
+        question.send(&*self.wire, self.clock.now(), add)
+    }
+
+    /// What the request has of its own stays.
+    fn add_to(&self, request: &mut Request) {
+        request.connect_timeout = self.connect_timeout;
+        for name in self.headers.keys().filter(|name| !request.headers.contains_key(*name)).cloned().collect::<Vec<_>>()
+        {
+            request.headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+        }
     }
 
     /// Takes in the scope that an `insufficient_scope` challenge names; false when there is none, or it was known.
@@ -161,6 +193,13 @@ impl Authorizer {
             _ => false,
         }
     }
+}
+
+/// A redirect to somewhere else leaves them behind, and nobody prints them.
+fn sensitive(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.values_mut().for_each(|value| value.set_sensitive(true));
+    headers
 }
 
 fn bearer(token: &Token) -> HeaderValue {

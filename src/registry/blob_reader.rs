@@ -211,7 +211,8 @@ mod tests {
         let clock = Arc::new(TestClock::default());
         let wire = Arc::new(Cutting { counts: Mutex::new(counts.to_vec()), seconds, clock: Arc::clone(&clock) });
         let (tls, identity, retry) = (Arc::default(), Identity::default(), RetryPolicy::BRISK);
-        let endpoint = Endpoint { wire: Arc::clone(&wire) as _, clock, tls, insecure: false, identity, retry };
+        let endpoint =
+            Endpoint { wire: Arc::clone(&wire) as _, clock, tls, insecure: false, identity, retry, address: None };
         let name = "r.example/app".parse::<Reference>().unwrap().name().clone();
         let client = Arc::new(RegistryClient::new(name, endpoint));
         let mut stream = client.blob(&Digest::sha256(BLOB), 10, 0).unwrap();

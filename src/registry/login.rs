@@ -11,6 +11,6 @@ use crate::reference::Name;
 pub fn check_login(name: &Name, endpoint: Endpoint) -> Result<(), Error> {
     let operation = Operation::LoggingIn { registry: name.domain().to_owned() };
     let client = RegistryClient::with_scopes(name.clone(), endpoint, Vec::new());
-    let response = client.get_url(&operation, &client.join(&operation, "/v2/")?, HeaderMap::new())?;
+    let response = client.get_url(&operation, &client.join(&operation, "")?, HeaderMap::new())?;
     expect_status(&operation, response, &[StatusCode::OK]).map(super::Response::drain)
 }

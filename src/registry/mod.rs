@@ -20,6 +20,7 @@ use crate::media_type::MediaType;
 use crate::reference::Name;
 use crate::safe_url::{self, SafeUrl};
 
+mod address;
 mod authorize;
 mod blob_reader;
 mod challenge;
@@ -38,6 +39,8 @@ mod tags;
 mod token;
 mod upload;
 
+pub use address::Address;
+use address::repository;
 pub use authorize::Identity;
 pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
@@ -79,12 +82,15 @@ pub struct Endpoint {
     pub identity: Identity,
     /// How often to try again.
     pub retry: RetryPolicy,
+    /// Where its API is; `None` for `/v2` at the registry that the name begins with.
+    pub address: Option<Address>,
 }
 
 /// Speaks to one repository of one registry. It can be used from several threads.
 pub struct RegistryClient {
     name: Name,
     api_host: String,
+    address: Option<Address>,
     tls: Arc<Tls>,
     insecure: bool,
     clock: Arc<dyn Clock>,
@@ -104,33 +110,35 @@ pub struct RegistryClient {
 impl RegistryClient {
     /// A client that reads `name`; nothing is sent yet.
     pub fn new(name: Name, endpoint: Endpoint) -> Self {
-        let scope = token::TokenScope::pull(name.path());
+        let scope = token::TokenScope::pull(&repository(&name, endpoint.address.as_ref()));
         Self::with_scopes(name, endpoint, vec![scope])
     }
 
     /// A client that also writes `name`: it asks for tokens that allow it. Nothing is sent yet.
     pub fn for_pushing(name: Name, endpoint: Endpoint) -> Self {
-        let scope = token::TokenScope::push(name.path());
+        let scope = token::TokenScope::push(&repository(&name, endpoint.address.as_ref()));
         Self::with_scopes(name, endpoint, vec![scope])
     }
 
     /// A client that also deletes from `name`. Nothing is sent yet.
     pub fn for_deleting(name: Name, endpoint: Endpoint) -> Self {
-        let scope = token::TokenScope::everything(name.path());
+        let scope = token::TokenScope::everything(&repository(&name, endpoint.address.as_ref()));
         Self::with_scopes(name, endpoint, vec![scope])
     }
 
     fn with_scopes(name: Name, endpoint: Endpoint, scopes: Vec<token::TokenScope>) -> Self {
-        let Endpoint { wire, clock, tls, insecure, identity, retry } = endpoint;
+        let Endpoint { wire, clock, tls, insecure, identity, retry, address } = endpoint;
         let api_host = if name.domain() == DOCKER_HUB.0 { DOCKER_HUB.1 } else { name.domain() }.to_owned();
         // Outermost first: who we are, where it went, try again, the wire.
         let retrying = Retrying::new(Arc::clone(&wire), Arc::clone(&clock), retry);
         let stack: Arc<dyn Wire> = Arc::new(Redirecting::new(retrying));
         let anonymous = Arc::clone(&stack);
-        let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scopes, insecure);
+        let authorizer = authorize::Authorizer::new(stack, Arc::clone(&clock), identity, scopes, insecure)
+            .with_additions(address.as_ref());
         Self {
             name,
             api_host,
+            address,
             tls,
             insecure,
             clock,
@@ -220,36 +228,51 @@ impl RegistryClient {
 
     /// `/v2/<path>/<rest>`
     fn url(&self, operation: &Operation, rest: &str) -> Result<SafeUrl, Error> {
-        self.join(operation, &format!("/v2/{}/{rest}", self.name.path()))
+        self.join(operation, &format!("{}/{rest}", self.name.path()))
     }
 
+    /// A URL relative to `/v2/`, wherever the endpoint has that.
     fn join(&self, operation: &Operation, target: &str) -> Result<SafeUrl, Error> {
         let unusable = |source| Error::Host { operation: operation.clone(), host: self.api_host.clone(), source };
-        if let Some(base) = self.base.get() {
-            return base.join(target).map_err(unusable);
-        }
-        // Without a host, a URL's parser takes the first word of the path for one.
-        if self.api_host.is_empty() {
-            return Err(unusable(safe_url::ParseError::Syntax(url::ParseError::EmptyHost)));
-        }
-        let https: SafeUrl = format!("https://{}/v2/", self.api_host).parse().map_err(unusable)?;
-        if !self.insecure {
-            return self.base.get_or_init(|| https).join(target).map_err(unusable);
-        }
-        let http: SafeUrl = format!("http://{}/v2/", self.api_host).parse().map_err(unusable)?;
-        self.base.get_or_init(|| self.https_or_http(https, http)).join(target).map_err(unusable)
+        let base = if let Some(base) = self.base.get() {
+            base
+        } else {
+            let root = self.root().map_err(unusable)?;
+            self.base.get_or_init(|| self.https_or_http(root))
+        };
+        let url = base.join(target).map_err(unusable)?;
+        Ok(match self.address.as_ref().and_then(|address| address.namespace.as_ref()) {
+            Some(namespace) => url.with_query("ns", namespace),
+            None => url,
+        })
     }
 
-    /// An insecure registry is asked over https first, once; when that is not answered, it is http from then on.
-    fn https_or_http(&self, https: SafeUrl, http: SafeUrl) -> SafeUrl {
-        match self.bare.send(&Request::get(https.clone(), Arc::clone(&self.tls))) {
+    fn root(&self) -> Result<SafeUrl, safe_url::ParseError> {
+        match &self.address {
+            Some(address) => Ok(address.root()),
+            // Without a host, a URL's parser takes the first word of the path for one.
+            None if self.api_host.is_empty() => Err(safe_url::ParseError::Syntax(url::ParseError::EmptyHost)),
+            None => format!("https://{}/v2/", self.api_host).parse(),
+        }
+    }
+
+    /// An endpoint that may be one of http is asked over https first, once; when that is not answered, it is http from
+    /// then on.
+    fn https_or_http(&self, root: SafeUrl) -> SafeUrl {
+        let may_be_http = self.address.as_ref().map_or(self.insecure, |address| address.or_http);
+        if !may_be_http || !root.is_https() {
+            return root;
+        }
+        let mut request = Request::get(root.clone(), Arc::clone(&self.tls));
+        request.connect_timeout = self.address.as_ref().and_then(|address| address.connect_timeout);
+        match self.bare.send(&request) {
             Ok(response) => {
                 response.drain();
-                https
+                root
             }
             Err(error) => {
                 log::debug!("{}, trying http", crate::error::one_line(&error));
-                http
+                root.over_http()
             }
         }
     }
@@ -340,6 +363,7 @@ mod tests {
                 insecure,
                 identity: Identity::default(),
                 retry: RetryPolicy::PATIENT,
+                address: None,
             };
             let client = RegistryClient::new(reference.name().clone(), endpoint);
             let outcome = client.manifest(&Selector::Tag("1".parse().unwrap()));

@@ -68,9 +68,8 @@ impl RegistryClient {
         mut each: impl FnMut(Referrer) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let operation = Operation::ListingReferrers { digest: digest.clone(), name: self.name.clone() };
-        let first = self
-            .join(&operation, &format!("/v2/{}/referrers/{digest}", self.name.path()))?
-            .with_query("artifactType", artifact_type.as_str());
+        let first =
+            self.url(&operation, &format!("referrers/{digest}"))?.with_query("artifactType", artifact_type.as_str());
         let Some(mut response) = self.referrers_page(&operation, &first)? else {
             return self.tagged_referrers(&operation, digest, each);
         };

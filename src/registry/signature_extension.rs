@@ -75,7 +75,7 @@ impl RegistryClient {
             return Ok(known);
         }
         let operation = Operation::AskingForExtension { name: self.name.clone() };
-        let response = self.get_url(&operation, &self.join(&operation, "/v2/")?, HeaderMap::new())?;
+        let response = self.get_url(&operation, &self.join(&operation, "")?, HeaderMap::new())?;
         let answers = [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND];
         let response = expect_status(&operation, response, &answers)?;
         let supported = response.single_header(HEADER) == Some("1");
@@ -115,7 +115,7 @@ impl RegistryClient {
     }
 
     fn signatures_url(&self, operation: &Operation, digest: &Digest) -> Result<SafeUrl, Error> {
-        self.join(operation, &format!("/extensions/v2/{}/signatures/{digest}", self.name.path()))
+        self.join(operation, &format!("../extensions/v2/{}/signatures/{digest}", self.name.path()))
     }
 }
 

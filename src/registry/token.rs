@@ -122,8 +122,16 @@ pub(super) struct TokenRequest<'a> {
 
 impl TokenRequest<'_> {
     /// Asks; `now` is the time of the answer where it does not say.
-    pub(super) fn send(&self, wire: &dyn Wire, now: SystemTime) -> Result<Token, TokenError> {
-        let request = self.request()?;
+    ///
+    /// `add` has the last word about the request.
+    pub(super) fn send(
+        &self,
+        wire: &dyn Wire,
+        now: SystemTime,
+        add: impl FnOnce(&mut Request),
+    ) -> Result<Token, TokenError> {
+        let mut request = self.request()?;
+        add(&mut request);
         let response = wire.send(&request).map_err(TokenError::Http)?;
         if response.status != StatusCode::OK {
             let refused = ErrorResponse::read(response);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Error;
+use crate::config::Host;
 use crate::http::RetryPolicy;
 use crate::reference::Name;
 use crate::registry::{Endpoint, Identity, RegistryClient};
@@ -35,6 +36,7 @@ pub(super) struct Key {
     /// Who was named explicitly, where that counts for this repository.
     pub(super) identity: Option<Identity>,
     pub(super) cert_dir: Option<PathBuf>,
+    pub(super) host: Option<Arc<Host>>,
 }
 
 struct Kept {

@@ -36,6 +36,20 @@ pub enum Error {
     /// Every pull source was tried before, or delivered wrong bytes.
     #[error("no pull source is left to read from")]
     NoPullSource,
+    /// The hosts that are configured may be asked for content only, and a tag is none.
+    #[error("{reference}: no host is configured that may say what a tag names (capability \"resolve\")")]
+    NoResolver {
+        /// What was asked for.
+        reference: Reference,
+    },
+    /// A header that is configured for a host cannot be sent.
+    #[error("{reference}: the header {name:?} that is configured for its host is no HTTP header")]
+    Header {
+        /// What would be contacted.
+        reference: Reference,
+        /// The name of the header; its value may be a secret.
+        name: String,
+    },
     /// A blob broke off for a reason of the reader's.
     #[error("reading blob {digest}")]
     Body {

@@ -38,7 +38,7 @@ pub use docker_archive::DockerArchiveSource;
 pub use login::check_login;
 pub use oci_archive::OciArchiveSource;
 pub use oci_layout::OciLayoutSource;
-pub use open::{Network, Options, head, open, open_with, registry_client};
+pub use open::{Network, Options, head, open, open_pull_sources, open_with, registry_client};
 pub(crate) use open::{delete_client, push_client};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 

@@ -76,9 +76,7 @@ pub fn open_with(
     match reference {
         ImageReference::Docker(docker) => {
             let logical = docker.reference();
-            let pull_sources = config.pull_sources(logical)?;
-            let settings = Settings::new(config, logical.domain(), options);
-            Ok(Box::new(RegistrySource::open(reference.clone(), logical, pull_sources, settings)?))
+            open_pull_sources(config, docker, config.pull_sources(logical)?, options)
         }
         ImageReference::Dir(path) => Ok(Box::new(super::dir::DirSource::open(path.clone())?)),
         ImageReference::Oci(layout) => Ok(Box::new(super::oci_layout::OciLayoutSource::open(layout.clone())?)),
@@ -89,6 +87,21 @@ pub fn open_with(
             Ok(Box::new(super::docker_archive::DockerArchiveSource::open(archive.clone())?))
         }
     }
+}
+
+/// Opens an image in a registry as [`open_with`] does, from pull sources of the caller's own: in their order, the primary
+/// last. What they contact is checked against the logical reference's digest, where it has one, and never decides what
+/// the image is called.
+pub fn open_pull_sources(
+    config: &Config,
+    image: &DockerReference,
+    pull_sources: Vec<PullSource>,
+    options: &Options,
+) -> Result<Box<dyn ImageSource>, Error> {
+    let logical = image.reference();
+    let settings = Settings::new(config, logical.domain(), options);
+    let reference = ImageReference::Docker(image.clone());
+    Ok(Box::new(RegistrySource::open(reference, logical, pull_sources, settings)?))
 }
 
 /// What a registry says of an image without sending its manifest: the first pull source that has it. One

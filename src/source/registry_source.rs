@@ -44,7 +44,7 @@ impl RegistrySource {
         let selector = selector(reference).ok_or_else(|| Error::NothingToRead(logical.clone()))?;
         // Whatever a rewrite does, the bytes are those that the logical reference names.
         let (index, manifest) =
-            places.first_success(|_, client| client.manifest(&selector).map_err(Error::Registry))?;
+            places.first_resolved(&selector, |client| client.manifest(&selector).map_err(Error::Registry))?;
         let physical = places.reference_of(index).unwrap_or_else(|| logical.clone());
         log::debug!("{logical} is read from {physical}");
         let (manifest, places, signatures) = (Arc::new(manifest), Arc::new(places), SignatureCache::default());
@@ -60,7 +60,8 @@ impl RegistrySource {
         let nothing = || Error::NothingToRead(ImageReference::Docker(logical.clone()));
         let selector = selector(logical.reference()).ok_or_else(nothing)?;
         let places = Places::new(pull_sources, settings);
-        let (_, head) = places.first_success(|_, client| client.manifest_head(&selector).map_err(Error::Registry))?;
+        let (_, head) =
+            places.first_resolved(&selector, |client| client.manifest_head(&selector).map_err(Error::Registry))?;
         Ok(head)
     }
 }
@@ -79,8 +80,8 @@ impl ImageSource for RegistrySource {
             return Ok(Arc::clone(&self.manifest));
         };
         let selector = Selector::Digest(digest.clone());
-        let read = |_: &Place, client: &Arc<RegistryClient>| client.manifest(&selector).map_err(Error::Registry);
-        self.places.first_success(read).map(|(_, manifest)| Arc::new(manifest))
+        let read = |client: &Arc<RegistryClient>| client.manifest(&selector).map_err(Error::Registry);
+        self.places.first_success(|_| true, read).map(|(_, manifest)| Arc::new(manifest))
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
@@ -178,15 +179,29 @@ impl Places {
         }
     }
 
-    /// Asks each place until one succeeds, and remembers that one.
+    /// Asks each place that may say what a tag names, where that is the question.
+    fn first_resolved<T>(
+        &self,
+        selector: &Selector,
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        let is_fit = |pull_source: &PullSource| matches!(selector, Selector::Digest(_)) || pull_source.can_resolve();
+        if let Some(last) = self.all.last().filter(|_| !self.all.iter().any(|place| is_fit(&place.pull_source))) {
+            return Err(Error::NoResolver { reference: last.pull_source.physical.clone() });
+        }
+        self.first_success(is_fit, ask)
+    }
+
+    /// Asks each place that is fit until one succeeds, and remembers that one.
     fn first_success<T>(
         &self,
-        ask: impl Fn(&Place, &Arc<RegistryClient>) -> Result<T, Error>,
+        is_fit: impl Fn(&PullSource) -> bool,
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
         let mut attempts = Vec::new();
         for index in self.order() {
-            let Some(place) = self.all.get(index) else { continue };
-            match self.client(index, place).and_then(|client| ask(place, &client)) {
+            let Some(place) = self.all.get(index).filter(|place| is_fit(&place.pull_source)) else { continue };
+            match self.client(index, place).and_then(|client| ask(&client)) {
                 Ok(value) => {
                     self.working.store(index, Ordering::Relaxed);
                     return Ok((index, value));

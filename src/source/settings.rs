@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::clients::{Key, Purpose};
 use super::{Error, Network, Options};
 use crate::config::certs_d::CertsDir;
-use crate::config::{Config, PullSource};
-use crate::http::{Clock, RetryPolicy, Timeouts, Tls, Wire};
+use crate::config::{Config, Host, HostHeader, PullSource};
+use crate::http::{Clock, HeaderMap, HeaderName, HeaderValue, RetryPolicy, Timeouts, Tls, Wire};
 use crate::reference::Reference;
-use crate::registry::{Endpoint, Identity, RegistryClient};
+use crate::registry::{Address, Endpoint, Identity, RegistryClient};
 use crate::safe_url::SafeUrl;
 
 /// What is needed to make a client for any of an image's pull sources.
@@ -58,6 +58,7 @@ impl Settings {
             retry: self.patience(is_last),
             identity: self.explicit_identity(&pull_source.physical),
             cert_dir: self.options.cert_dir.clone(),
+            host: pull_source.host.clone(),
         };
         clients.get(name, key, make)
     }
@@ -68,16 +69,34 @@ impl Settings {
     }
 
     fn endpoint(&self, pull_source: &PullSource, is_last: bool) -> Result<Endpoint, Error> {
-        let physical = &pull_source.physical;
         check_blocked(pull_source)?;
         let insecure = self.is_insecure(pull_source);
         Ok(Endpoint {
             wire: Arc::clone(&self.wire),
             clock: Arc::clone(&self.clock),
-            tls: Arc::new(self.tls(physical.domain(), insecure)?),
+            tls: Arc::new(self.tls(pull_source)?),
             insecure,
-            identity: self.identity(physical)?,
+            identity: self.identity(pull_source)?,
             retry: self.patience(is_last),
+            address: pull_source.host.as_ref().map(|host| self.address(pull_source, host)).transpose()?,
+        })
+    }
+
+    fn address(&self, pull_source: &PullSource, host: &Host) -> Result<Address, Error> {
+        let mut headers = HeaderMap::new();
+        for HostHeader { name, value } in &host.headers {
+            match (name.parse::<HeaderName>(), HeaderValue::from_str(value.expose())) {
+                (Ok(name), Ok(value)) => headers.append(name, value),
+                _ => return Err(Error::Header { reference: pull_source.physical.clone(), name: name.clone() }),
+            };
+        }
+        let tls_verify = self.options.tls_verify;
+        Ok(Address {
+            base: if tls_verify == Some(true) { host.base.over_https() } else { host.base.clone() },
+            or_http: tls_verify.map_or(host.or_http, |verify| !verify),
+            headers,
+            namespace: host.namespace.clone(),
+            connect_timeout: host.dial_timeout,
         })
     }
 
@@ -96,7 +115,7 @@ impl Settings {
     /// The registry's client certificate is for the registry: another server is shown its own one, if there is any.
     pub(super) fn lookaside_tls(&self, pull_source: &PullSource, url: &SafeUrl) -> Result<Arc<Tls>, Error> {
         let (domain, insecure) = (pull_source.physical.domain(), self.is_insecure(pull_source));
-        let of_registry = Arc::new(self.tls(domain, insecure)?);
+        let of_registry = Arc::new(self.tls(pull_source)?);
         let registry = format!("https://{domain}/").parse::<SafeUrl>();
         if registry.is_ok_and(|registry| registry.same_origin(url)) {
             return Ok(of_registry);
@@ -106,7 +125,7 @@ impl Settings {
         if is_one_for_all || !url.is_https() {
             return Ok(of_registry.without_identity());
         }
-        let mut tls = self.tls(&url.authority(), insecure)?;
+        let mut tls = self.tls_of(&url.authority(), insecure)?;
         tls.authorities.extend(of_registry.authorities.iter().cloned());
         Ok(Arc::new(tls))
     }
@@ -115,7 +134,17 @@ impl Settings {
         self.options.tls_verify.map_or(pull_source.insecure, |verify| !verify)
     }
 
-    fn tls(&self, domain: &str, insecure: bool) -> Result<Tls, Error> {
+    fn tls(&self, pull_source: &PullSource) -> Result<Tls, Error> {
+        let domain = pull_source.physical.domain();
+        let Some(host) = &pull_source.host else { return self.tls_of(domain, self.is_insecure(pull_source)) };
+        let skip_verify = self.options.tls_verify.map_or(host.skip_verify, |verify| !verify);
+        if self.options.cert_dir.is_some() {
+            return self.tls_of(domain, skip_verify);
+        }
+        Tls::from_certs_dir(&host.certs, skip_verify).map_err(|source| Error::Tls { domain: domain.to_owned(), source })
+    }
+
+    fn tls_of(&self, domain: &str, insecure: bool) -> Result<Tls, Error> {
         Tls::from_certs_dir(&self.certs(domain)?, insecure)
             .map_err(|source| Error::Tls { domain: domain.to_owned(), source })
     }
@@ -128,11 +157,15 @@ impl Settings {
         certs.map_err(|source| Error::Certificates { domain: domain.to_owned(), source })
     }
 
-    /// Who we are to a pull source: what was given explicitly, but only on the domain it was given for; else what the
-    /// auth files say about the *physical* repository.
-    fn identity(&self, physical: &Reference) -> Result<Identity, Error> {
+    /// Who we are to a pull source: what was given explicitly, but only on the domain it was given for; else what is said
+    /// beside the source; else what the auth files say about the *physical* repository.
+    fn identity(&self, pull_source: &PullSource) -> Result<Identity, Error> {
+        let physical = &pull_source.physical;
         if let Some(identity) = self.explicit_identity(physical) {
             return Ok(identity);
+        }
+        if let Some(credentials) = pull_source.host.as_ref().and_then(|host| host.credentials.clone()) {
+            return Ok(Identity { credentials: Some(credentials), token: None });
         }
         let found = self
             .config

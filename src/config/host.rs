@@ -1,0 +1,87 @@
+//! How one host is reached, where a file says more of it than its name.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::certs_d::CertsDir;
+use super::credentials::Credentials;
+use crate::safe_url::SafeUrl;
+use crate::secret::Secret;
+
+/// A host as containerd's files describe one
+/// ([hosts.toml](https://github.com/containerd/containerd/blob/main/docs/hosts.md)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// What stands before the repository in every request: `https://mirror.example/v2`.
+    pub base: SafeUrl,
+    /// Where https does not answer, http is asked.
+    pub or_http: bool,
+    /// What it may be asked for.
+    pub capabilities: Capabilities,
+    /// Its certificate authorities, beside the system's, and what it is shown.
+    pub certs: CertsDir,
+    /// Any certificate is accepted.
+    pub skip_verify: bool,
+    /// Sent with each request to it, in order.
+    pub headers: Vec<HostHeader>,
+    /// The limit for a connection, where the host has its own.
+    pub dial_timeout: Option<Duration>,
+    /// Who we are to it, where a file of containerd says that; otherwise the auth files do.
+    pub credentials: Option<Credentials>,
+    /// The registry that it stands for, where its own name is another: the query parameter `ns`.
+    pub namespace: Option<String>,
+}
+
+impl Host {
+    /// A host of which only the URL is known.
+    pub fn at(base: SafeUrl) -> Self {
+        Self {
+            base,
+            or_http: false,
+            capabilities: Capabilities::ALL,
+            certs: CertsDir::default(),
+            skip_verify: false,
+            headers: Vec::new(),
+            dial_timeout: None,
+            credentials: None,
+            namespace: None,
+        }
+    }
+}
+
+/// A header field. Its value may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostHeader {
+    /// The name, in any case.
+    pub name: String,
+    /// The value.
+    pub value: Secret<String>,
+}
+
+/// What a host may be asked for.
+#[allow(clippy::struct_excessive_bools, reason = "a host has each of them or not")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Content, by its digest.
+    pub pull: bool,
+    /// What a tag names.
+    pub resolve: bool,
+    /// To take content.
+    pub push: bool,
+    /// What refers to a manifest.
+    pub referrers: bool,
+}
+
+impl Capabilities {
+    /// Everything: what a host has of which nothing else is said.
+    pub const ALL: Self = Self { pull: true, resolve: true, push: true, referrers: true };
+}
+
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pull, resolve, push, referrers } = *self;
+        let all = [(pull, "pull"), (resolve, "resolve"), (push, "push"), (referrers, "referrers")];
+        let names: Vec<_> = all.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
+        f.write_str(&names.join(", "))
+    }
+}
