@@ -50,9 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("1. Once, with a registry: what passes through the wire is written down.");
     let file = place.path().join("size.har");
-    let Network { wire, clock } = Network::real(&config, Timeouts::default());
+    let Network { wire, clock, .. } = Network::real(&config, Timeouts::default());
     let recorder = Arc::new(Recorder::new(wire, &file));
-    let live = size(&config, Network { wire: Arc::clone(&recorder) as _, clock }, &asked)?;
+    let live = size(&config, Network::new(Arc::clone(&recorder) as _, clock), &asked)?;
     recorder.finish()?;
     let text = fs::read_to_string(&file)?;
     println!("   {live} bytes, after {} requests", registry.requests().len());
@@ -94,7 +94,7 @@ fn with_replay<T>(
     test: impl FnOnce(Network) -> Result<T, Box<dyn Error>>,
 ) -> Result<T, Box<dyn Error>> {
     let (replay, clock) = (Arc::new(Replay::from_file(file)?), Arc::new(TestClock::default()));
-    let outcome = test(Network { wire: Arc::clone(&replay) as _, clock: Arc::clone(&clock) as _ })?;
+    let outcome = test(Network::new(Arc::clone(&replay) as _, Arc::clone(&clock) as _))?;
     replay.finish()?;
     expect(clock.sleeps().is_empty(), "no waiting")?;
     Ok(outcome)

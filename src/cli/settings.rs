@@ -78,11 +78,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A network that is quiet once the command is interrupted.
-fn cancellable(Network { wire, clock }: Network) -> Network {
+fn cancellable(Network { wire, clock, health }: Network) -> Network {
     let cancelled = || Arc::clone(interrupt::cancelled());
     Network {
         wire: Arc::new(Cancellable::new(wire, cancelled())),
         clock: Arc::new(Cancellable::new(clock, cancelled())),
+        health,
     }
 }
 

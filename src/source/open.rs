@@ -5,27 +5,35 @@ use std::sync::Arc;
 
 use super::registry_source::RegistrySource;
 use super::settings::Settings;
-use super::{Clients, Error, ImageSource};
+use super::{Clients, Error, Health, ImageSource};
 use crate::config::{Config, PullSource};
 use crate::http::{Clock, Proxies, RetryPolicy, SystemClock, Timeouts, UreqWire, Wire};
 use crate::reference::{DockerReference, ImageReference, Reference};
 use crate::registry::{Identity, ManifestHead, RegistryClient};
 
-/// How requests are sent, and what time it is. Share one among images, so that they share connections.
+/// How requests are sent, and what time it is. Share one among images, so that they share
+/// connections, and what was learned of mirrors that do not work.
 #[derive(Debug, Clone)]
 pub struct Network {
     /// The wire: real sockets, or recorded traffic.
     pub wire: Arc<dyn Wire>,
     /// The clock of back-off and token expiry.
     pub clock: Arc<dyn Clock>,
+    /// Which endpoints do not work at present: they are asked last.
+    pub health: Health,
 }
 
 impl Network {
+    /// A network of which nothing is known yet.
+    pub fn new(wire: Arc<dyn Wire>, clock: Arc<dyn Clock>) -> Self {
+        Self { wire, clock, health: Health::default() }
+    }
+
     /// Real sockets, through the environment's proxies.
     pub fn real(config: &Config, timeouts: Timeouts) -> Self {
         let user_agent = concat!("transship/", env!("CARGO_PKG_VERSION"));
         let wire = UreqWire::new(timeouts, proxies(config), user_agent);
-        Self { wire: Arc::new(wire), clock: Arc::new(SystemClock) }
+        Self::new(Arc::new(wire), Arc::new(SystemClock))
     }
 }
 

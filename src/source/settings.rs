@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::clients::{Key, Purpose};
-use super::{Error, Network, Options};
+use super::{Error, Health, Network, Options};
 use crate::config::certs_d::CertsDir;
 use crate::config::{Config, Host, HostHeader, PullSource};
 use crate::http::{Clock, HeaderMap, HeaderName, HeaderValue, RetryPolicy, Timeouts, Tls, Wire};
@@ -15,6 +15,7 @@ use crate::safe_url::SafeUrl;
 pub(super) struct Settings {
     pub(super) wire: Arc<dyn Wire>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Health,
     pub(super) config: Config,
     logical_domain: String,
     options: Options,
@@ -26,6 +27,7 @@ impl Settings {
         Self {
             wire: network.wire,
             clock: network.clock,
+            health: network.health,
             config: config.clone(),
             logical_domain: logical_domain.to_owned(),
             options: options.clone(),

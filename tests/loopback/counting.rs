@@ -1,8 +1,8 @@
 //! A wire that counts.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use transship::http::{Error, Request, Response, Wire};
 
@@ -17,6 +17,8 @@ pub(crate) struct CountingWire {
 pub(crate) struct Count {
     all: AtomicU64,
     blobs: AtomicU64,
+    /// Where requests went: `host:port` of each.
+    authorities: Mutex<Vec<String>>,
 }
 
 impl Count {
@@ -29,6 +31,11 @@ impl Count {
     pub(crate) fn blob_bytes(&self) -> u64 {
         self.blobs.load(Ordering::Relaxed)
     }
+
+    /// How many requests were sent to `host:port`, answered or not.
+    pub(crate) fn sent_to(&self, authority: &str) -> usize {
+        self.authorities.lock().unwrap().iter().filter(|sent| *sent == authority).count()
+    }
 }
 
 impl CountingWire {
@@ -39,6 +46,7 @@ impl CountingWire {
 
 impl Wire for CountingWire {
     fn send(&self, request: &Request) -> Result<Response, Error> {
+        self.count.authorities.lock().unwrap().push(request.url.authority());
         let response = self.inner.send(request)?;
         let is_blob = request.url.expose().contains("/blobs/");
         let body = CountedBody { inner: response.body, count: Arc::clone(&self.count), is_blob };

@@ -12,7 +12,7 @@ use transship::destination;
 use transship::http::{Error as HttpError, Request, Response, TestClock, Timeouts, Wire};
 use transship::manifest::{Descriptor, ImageManifest, ManifestBytes};
 use transship::policy::Policy;
-use transship::source::{self, BlobReader, ImageSource, Network, Options, ServedBy};
+use transship::source::{self, BlobReader, Health, ImageSource, Network, Options, ServedBy};
 use transship::{ImageReference, error};
 
 use crate::counting::{Count, CountingWire};
@@ -31,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) count: Arc<Count>,
     pub(crate) timeouts: Timeouts,
     pub(crate) options: Options,
+    /// What its images learn of the registries.
+    pub(crate) health: Health,
     impatience: Option<Impatience>,
     paths: Paths,
 }
@@ -48,6 +50,7 @@ impl Machine {
             count: Arc::default(),
             timeouts: Timeouts::default(),
             options: Options::default(),
+            health: Health::default(),
             impatience: None,
         }
     }
@@ -115,7 +118,8 @@ impl Machine {
         }
         let wire = Arc::new(CountingWire::new(wire, Arc::clone(&self.count)));
         let clock = Arc::clone(&self.clock);
-        Options { network: Some(Network { wire, clock }), ..self.options.clone() }
+        let health = self.health.clone();
+        Options { network: Some(Network { wire, clock, health }), ..self.options.clone() }
     }
 
     /// Opens `registry/name:tag`.

@@ -8,6 +8,7 @@ mod concurrency;
 mod counting;
 mod cuts;
 mod forwarder;
+mod health;
 mod keep_alive;
 mod machine;
 mod many_cuts;

@@ -201,7 +201,7 @@ fn a_push_is_recorded_without_its_bytes_and_can_be_replayed() {
     let machine = Machine::new().insecure(&registry.authority());
     let reference: ImageReference = format!("docker://{}", registry.reference("org/app:1")).parse().unwrap();
     let push_over = |wire: Arc<dyn Wire>| {
-        let network = Network { wire, clock: machine.clock.clone() };
+        let network = Network::new(wire, machine.clock.clone());
         let options = Options { network: Some(network), ..machine.options.clone() };
         let to = destination::open_with(&machine.config(), &reference, &options).unwrap();
         push(&*to, &image).unwrap();

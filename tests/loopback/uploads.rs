@@ -270,8 +270,8 @@ fn an_upload_that_is_cancelled_between_two_chunks_is_taken_back() {
     let registry = Uploads::new().serve();
     let machine = machine(&registry);
     let (cancelled, mut options) = (Arc::new(AtomicBool::new(false)), machine.options());
-    let Some(Network { wire, clock }) = options.network else { panic!("a machine has a network") };
-    options.network = Some(Network { wire: Arc::new(Cancellable::new(wire, Arc::clone(&cancelled))), clock });
+    let Some(Network { wire, clock, health }) = options.network else { panic!("a machine has a network") };
+    options.network = Some(Network { wire: Arc::new(Cancellable::new(wire, Arc::clone(&cancelled))), clock, health });
     let reference = registry.reference("org/app:1").parse().unwrap();
     let client = source::registry_client(&machine.config(), &reference, &options).unwrap();
 

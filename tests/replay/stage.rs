@@ -109,7 +109,7 @@ impl Stage {
         paths.registries_conf = Some(write(&home, "registries.conf", &self.registries_conf));
         paths.auth_file = Some(write(&home, "auth.json", &self.auth_json.to_string()));
         let clock = Arc::new(TestClock::default());
-        let network = Network { wire, clock: Arc::clone(&clock) as _ };
+        let network = Network::new(wire, Arc::clone(&clock) as _);
         let options = Options { network: Some(network), ..Options::default() };
         Pull { config: Config::load_from(paths).unwrap(), options, clock, home }
     }

@@ -85,7 +85,7 @@ impl Machine {
     pub(crate) fn open(&self, reference: &str) -> Box<dyn ImageSource> {
         let config = Config::load_from(self.paths.clone()).unwrap();
         let wire = Network::real(&config, Timeouts::default()).wire;
-        let network = Network { wire, clock: Arc::new(TestClock::default()) };
+        let network = Network::new(wire, Arc::new(TestClock::default()));
         let options = Options { network: Some(network), ..self.options.clone() };
         let reference = format!("docker://{reference}").parse().unwrap();
         source::open_with(&config, &reference, &options).unwrap_or_else(|error| panic!("{}", one_line(&error)))

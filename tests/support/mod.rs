@@ -6,6 +6,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a server of tests may panic")]
 #![allow(clippy::missing_panics_doc, reason = "the same")]
 
+pub mod blackhole;
+pub mod closed_port;
 pub mod image;
 pub mod registry;
 pub mod reply;

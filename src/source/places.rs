@@ -1,0 +1,136 @@
+//! The pull sources of one image: in which order they are asked, and what was learned of them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use super::settings::Settings;
+use super::{Error, FailedAttempt, health};
+use crate::config::PullSource;
+use crate::reference::{DockerReference, ImageReference};
+use crate::registry::{RegistryClient, Selector};
+
+/// The pull sources of one image, and what was learned of them.
+pub(super) struct Places {
+    pub(super) all: Vec<Place>,
+    pub(super) settings: Settings,
+    /// The one that delivered last: it is asked first.
+    working: AtomicUsize,
+    /// External URLs of layers delivered wrong bytes, and are not asked any more.
+    pub(super) externals_distrusted: AtomicBool,
+}
+
+pub(super) struct Place {
+    pub(super) pull_source: PullSource,
+    /// Made when it is first needed: a mirror that is never asked costs nothing.
+    client: OnceLock<Arc<RegistryClient>>,
+    /// It delivered bytes that were not what they should be.
+    pub(super) is_distrusted: AtomicBool,
+}
+
+impl Places {
+    pub(super) fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
+        let place = |pull_source| Place { pull_source, client: OnceLock::new(), is_distrusted: AtomicBool::new(false) };
+        Self {
+            all: pull_sources.into_iter().map(place).collect(),
+            settings,
+            working: AtomicUsize::new(0),
+            externals_distrusted: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks each place that may say what a tag names, where that is the question.
+    pub(super) fn first_resolved<T>(
+        &self,
+        selector: &Selector,
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        let is_fit = |pull_source: &PullSource| matches!(selector, Selector::Digest(_)) || pull_source.can_resolve();
+        if let Some(last) = self.all.last().filter(|_| !self.all.iter().any(|place| is_fit(&place.pull_source))) {
+            return Err(Error::NoResolver { reference: last.pull_source.physical.clone() });
+        }
+        self.first_success(is_fit, ask)
+    }
+
+    /// Asks each place that is fit until one succeeds, and remembers that one.
+    pub(super) fn first_success<T>(
+        &self,
+        is_fit: impl Fn(&PullSource) -> bool,
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        let mut attempts = Vec::new();
+        for index in self.order() {
+            let Some(place) = self.all.get(index).filter(|place| is_fit(&place.pull_source)) else { continue };
+            let began = self.now();
+            match self.client(index, place).and_then(|client| ask(&client)) {
+                Ok(value) => {
+                    self.delivered(index, began);
+                    return Ok((index, value));
+                }
+                Err(error) => attempts.push(self.failed(place, began, error)),
+            }
+        }
+        Err(self.all_failed(attempts))
+    }
+
+    /// The place that works, then those behind it, then those before it; last those that are set aside.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let (count, first, now) = (self.all.len(), self.working.load(Ordering::Relaxed), self.now());
+        let is_aside = |place: &Place| self.settings.health.is_aside(&health::endpoint(&place.pull_source), now);
+        let mut order: Vec<usize> = (0..count).map(|step| (first + step) % count).collect();
+        order.sort_by_key(|index| self.all.get(*index).is_some_and(is_aside));
+        order
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.settings.clock.now()
+    }
+
+    /// Remembers who works.
+    pub(super) fn delivered(&self, index: usize, began: SystemTime) {
+        self.working.store(index, Ordering::Relaxed);
+        if let Some(place) = self.all.get(index) {
+            self.settings.health.delivered(&health::endpoint(&place.pull_source), began, self.now());
+        }
+    }
+
+    /// Remembers who does not, and why.
+    pub(super) fn failed(&self, place: &Place, began: SystemTime, error: Error) -> FailedAttempt {
+        let PullSource { physical, mirror, .. } = &place.pull_source;
+        log::debug!("{physical}: {}", crate::error::one_line(&error));
+        if health::is_of_endpoint(&error) {
+            let endpoint = health::endpoint(&place.pull_source);
+            let time = self.settings.health.failed(&endpoint, began, self.now());
+            if let Some(time) = time.filter(|_| *mirror) {
+                let (reason, seconds) = (crate::error::one_line(&error), time.as_secs());
+                log::warn!("{reason}; {endpoint} is asked last for {seconds} s");
+            }
+        }
+        FailedAttempt { reference: physical.clone(), error: Box::new(error) }
+    }
+
+    pub(super) fn client(&self, index: usize, place: &Place) -> Result<Arc<RegistryClient>, Error> {
+        if let Some(client) = place.client.get() {
+            return Ok(Arc::clone(client));
+        }
+        let is_last = index + 1 == self.all.len();
+        let client = self.settings.client(&place.pull_source, is_last)?;
+        Ok(Arc::clone(place.client.get_or_init(|| client)))
+    }
+
+    pub(super) fn reference_of(&self, index: usize) -> Option<ImageReference> {
+        let reference = self.all.get(index)?.pull_source.physical.clone();
+        DockerReference::try_from(reference).ok().map(ImageReference::Docker)
+    }
+
+    /// The error of a failed round. The primary is the last pull source, in whatever order they were asked.
+    pub(super) fn all_failed(&self, mut attempts: Vec<FailedAttempt>) -> Error {
+        let primary = self.all.last().map(|place| &place.pull_source.physical);
+        if let Some(index) = attempts.iter().position(|attempt| Some(&attempt.reference) == primary) {
+            let attempt = attempts.remove(index);
+            attempts.push(attempt);
+        }
+        // There is always a pull source: the reference itself, if nothing is configured.
+        Error::of_attempts(attempts).unwrap_or(Error::NoPullSource)
+    }
+}
