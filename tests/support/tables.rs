@@ -30,6 +30,25 @@ pub(crate) fn names(file: &str) -> Vec<String> {
     tables(file).iter().map(|table| text(&table["name"])).collect()
 }
 
+/// The cases of `tables/containerd/<name>.json`, which is one table. None when there is no `../shared`.
+pub(crate) fn containerd_table(name: &str) -> Vec<Value> {
+    let Some(path) = shared(&format!("tables/containerd/{name}.json")) else { return Vec::new() };
+    let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let cases = document["cases"].as_array().unwrap();
+    assert!(!cases.is_empty(), "{name} is empty");
+    cases.clone()
+}
+
+/// The names of all tables of containerd.
+pub(crate) fn containerd_names() -> Vec<String> {
+    let Some(directory) = shared("tables/containerd") else { return Vec::new() };
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let tables = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
+    let mut names: Vec<_> = tables.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// The lines of `oracle/<file>.jsonl`: what was put in, and what skopeo's library made of it.
 pub(crate) fn oracle(file: &str, count: usize) -> Vec<(String, Value)> {
     let Some(path) = shared(&format!("oracle/{file}.jsonl")) else { return Vec::new() };
