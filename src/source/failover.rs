@@ -2,11 +2,10 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use super::places::Places;
-use super::{BlobBody, Error, FailedAttempt, Served, ServedBy};
+use super::places::{Place, Places};
+use super::{BlobBody, Error, FailedAttempt, Remedy, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::http::Body;
 
@@ -30,8 +29,7 @@ pub(super) struct FailoverBody {
 
 impl FailoverBody {
     pub(super) fn open(places: Arc<Places>, digest: Digest, size: u64, start: u64) -> Result<Self, Error> {
-        let trusted =
-            |index: &usize| places.all.get(*index).is_some_and(|place| !place.is_distrusted.load(Ordering::Relaxed));
+        let trusted = |index: &usize| places.all.get(*index).is_some_and(Place::is_trusted);
         let mut remaining: Vec<usize> = places.order().into_iter().filter(trusted).collect();
         // Taken from the end.
         remaining.reverse();
@@ -66,7 +64,7 @@ impl FailoverBody {
             }
         }
         self.current = None;
-        Err(self.places.all_failed(std::mem::take(&mut self.failures)))
+        Err(self.places.nobody_left(std::mem::take(&mut self.failures)))
     }
 
     /// Notes why the current place failed, and goes on elsewhere.
@@ -116,15 +114,17 @@ impl BlobBody for FailoverBody {
 
     /// Whoever delivered wrong bytes is not asked for blobs of this image any more. Of several contributors nobody can
     /// tell whose part was wrong, so the last of them may deliver the whole, alone.
-    fn reject(&mut self) -> bool {
+    fn reject(&mut self, mismatch: &Mismatch) -> Remedy {
         let mut contributors: Vec<_> = self.served.iter().filter(|(_, bytes)| *bytes > 0).collect();
         if contributors.len() > 1 {
             contributors.pop();
         }
         for place in contributors.into_iter().filter_map(|(index, _)| self.places.all.get(*index)) {
-            log::warn!("{} delivered wrong bytes for {}", place.pull_source.physical, self.digest);
-            place.is_distrusted.store(true, Ordering::Relaxed);
+            place.distrust(&self.digest, mismatch);
         }
-        self.places.all.iter().any(|place| !place.is_distrusted.load(Ordering::Relaxed))
+        if self.places.all.iter().any(Place::is_trusted) {
+            return Remedy::AskAgain;
+        }
+        Remedy::NobodyLeft(self.places.nobody_left(std::mem::take(&mut self.failures)))
     }
 }

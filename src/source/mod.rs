@@ -101,10 +101,21 @@ pub trait BlobBody: Read + Send {
     /// Which place delivered how many bytes so far, in order; more than one after a switch in mid-body.
     fn served(&self) -> Vec<Served>;
 
-    /// Told when the bytes turned out to be wrong. True when asking for the blob again will read it elsewhere.
-    fn reject(&mut self) -> bool {
-        false
+    /// Told how the bytes turned out to be wrong; says what can be done about it.
+    fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
+        Remedy::None
     }
+}
+
+/// What can be done about wrong bytes.
+#[derive(Debug)]
+pub enum Remedy {
+    /// Asking for the blob again will read it elsewhere.
+    AskAgain,
+    /// There is no other place.
+    None,
+    /// There is no other place, and this says who was asked.
+    NobodyLeft(Error),
 }
 
 /// No bytes, of nobody.
@@ -190,11 +201,25 @@ impl fmt::Debug for BlobReader {
 
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(buffer).inspect_err(|error| {
-            if !self.is_rejected && crate::error::find::<Mismatch>(error).is_some() {
-                // What was here before may have been wrong, so nobody is to blame.
-                self.is_rejected = self.is_resumed || self.body.get_mut().reject();
+        let error = match self.body.read(buffer) {
+            Ok(count) => return Ok(count),
+            Err(error) => error,
+        };
+        let Some(mismatch) = crate::error::find::<Mismatch>(&error).filter(|_| !self.is_rejected) else {
+            return Err(error);
+        };
+        // What was here before may have been wrong, so nobody is to blame.
+        if self.is_resumed {
+            self.is_rejected = true;
+            return Err(error);
+        }
+        match self.body.get_mut().reject(mismatch) {
+            Remedy::AskAgain => {
+                self.is_rejected = true;
+                Err(error)
             }
-        })
+            Remedy::None => Err(error),
+            Remedy::NobodyLeft(reason) => Err(io::Error::new(error.kind(), reason)),
+        }
     }
 }

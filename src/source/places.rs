@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use super::settings::Settings;
 use super::{Error, FailedAttempt, health};
 use crate::config::PullSource;
+use crate::digest::{Digest, Mismatch};
 use crate::reference::{DockerReference, ImageReference};
-use crate::registry::{RegistryClient, Selector};
+use crate::registry::{self, Operation, RegistryClient, Selector};
 
 /// The pull sources of one image, and what was learned of them.
 pub(super) struct Places {
@@ -24,13 +25,13 @@ pub(super) struct Place {
     pub(super) pull_source: PullSource,
     /// Made when it is first needed: a mirror that is never asked costs nothing.
     client: OnceLock<Arc<RegistryClient>>,
-    /// It delivered bytes that were not what they should be.
-    pub(super) is_distrusted: AtomicBool,
+    /// It delivered bytes that were not what they should be: of which blob, and how.
+    wrong: OnceLock<(Digest, Mismatch)>,
 }
 
 impl Places {
     pub(super) fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
-        let place = |pull_source| Place { pull_source, client: OnceLock::new(), is_distrusted: AtomicBool::new(false) };
+        let place = |pull_source| Place { pull_source, client: OnceLock::new(), wrong: OnceLock::new() };
         Self {
             all: pull_sources.into_iter().map(place).collect(),
             settings,
@@ -123,6 +124,16 @@ impl Places {
         DockerReference::try_from(reference).ok().map(ImageReference::Docker)
     }
 
+    /// The error when a blob cannot be had: those that are not asked any more are named too, unless they were asked for
+    /// this one and have failed since.
+    pub(super) fn nobody_left(&self, mut attempts: Vec<FailedAttempt>) -> Error {
+        let distrusted = self.all.iter().filter_map(Place::distrusted);
+        let others: Vec<_> =
+            distrusted.filter(|one| attempts.iter().all(|attempt| attempt.reference != one.reference)).collect();
+        attempts.splice(0..0, others);
+        self.all_failed(attempts)
+    }
+
     /// The error of a failed round. The primary is the last pull source, in whatever order they were asked.
     pub(super) fn all_failed(&self, mut attempts: Vec<FailedAttempt>) -> Error {
         let primary = self.all.last().map(|place| &place.pull_source.physical);
@@ -132,5 +143,26 @@ impl Places {
         }
         // There is always a pull source: the reference itself, if nothing is configured.
         Error::of_attempts(attempts).unwrap_or(Error::NoPullSource)
+    }
+}
+
+impl Place {
+    pub(super) fn is_trusted(&self) -> bool {
+        self.wrong.get().is_none()
+    }
+
+    /// It is not asked for blobs of this image any more.
+    pub(super) fn distrust(&self, digest: &Digest, mismatch: &Mismatch) {
+        log::warn!("{} delivered wrong bytes for {digest}", self.pull_source.physical);
+        self.wrong.get_or_init(|| (digest.clone(), mismatch.clone()));
+    }
+
+    /// Why it is not asked, if that is so.
+    fn distrusted(&self) -> Option<FailedAttempt> {
+        let (digest, source) = self.wrong.get()?.clone();
+        let reference = self.pull_source.physical.clone();
+        let operation = Operation::ReadingBlob { digest, name: reference.name().clone() };
+        let error = Error::Registry(registry::Error::Mismatch { operation, source });
+        Some(FailedAttempt { reference, error: Box::new(error) })
     }
 }

@@ -12,9 +12,9 @@ use super::failover::FailoverBody;
 use super::places::Places;
 use super::registry_signatures::{SignatureCache, SignaturePlaces};
 use super::settings::Settings;
-use super::{BlobBody, BlobReader, Error, FoundSignature, ImageSource, Served, ServedBy, SignatureDemand};
+use super::{BlobBody, BlobReader, Error, FoundSignature, ImageSource, Remedy, Served, ServedBy, SignatureDemand};
 use crate::config::PullSource;
-use crate::digest::{Algorithm, Digest, HashedPrefix};
+use crate::digest::{Algorithm, Digest, HashedPrefix, Mismatch};
 use crate::http::Body;
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
@@ -172,7 +172,8 @@ impl BlobBody for ExternalBody {
     }
 
     /// The registry may have the layer too.
-    fn reject(&mut self) -> bool {
-        !self.places.externals_distrusted.swap(true, Ordering::Relaxed)
+    fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
+        let was_known = self.places.externals_distrusted.swap(true, Ordering::Relaxed);
+        if was_known { Remedy::None } else { Remedy::AskAgain }
     }
 }

@@ -10,7 +10,7 @@ use transship::{Digest, ImageReference};
 
 use crate::machine::{LOGICAL, Machine, copy_to, files, first_layer, layers, noise, ranges, read};
 use crate::support::image::Image;
-use crate::support::registry::Registry;
+use crate::support::registry::{Registry, RunningRegistry};
 use crate::support::reply::Reply;
 use crate::support::server::Server;
 
@@ -114,6 +114,20 @@ fn when_nobody_has_the_right_bytes_the_error_says_what_is_wrong_with_them() {
     let error = machine.copy().unwrap_err();
     assert!(matches!(find(&error), Some(Mismatch::Digest { .. })), "{}", one_line(&error));
     assert_eq!((ranges(&mirror, &digest()).len(), ranges(&origin, &digest()).len()), (1, 1));
+}
+
+#[test]
+fn whoever_was_given_up_for_wrong_bytes_is_named_beside_those_that_have_none() {
+    let wrong = healthy().fault(is_layer, .., corrupted(0)).serve();
+    let (missing, origin) = [(); 2].map(|()| healthy().fault(is_layer, .., Reply::new(404)).serve()).into();
+    let error = Machine::of(&[&wrong, &missing, &origin]).copy().unwrap_err();
+    let text = one_line(&error);
+    let said = |from: &RunningRegistry, what: &str| {
+        let name = format!("[{}/org/app:1: reading blob {} in ", from.authority(), digest());
+        text.split(&name).nth(1).and_then(|rest| rest.split(']').next()).is_some_and(|said| said.contains(what))
+    };
+    assert!(said(&wrong, "digest did not match") && said(&missing, "status 404"), "{text}");
+    assert!(error.is_not_found(), "the primary's error is the error: {text}");
 }
 
 #[test]
