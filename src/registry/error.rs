@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use super::error_body::ErrorResponse;
 use super::token::TokenError;
@@ -148,6 +149,14 @@ pub enum Error {
         operation: Operation,
         /// The transport's reason.
         source: http::Error,
+    },
+    /// An endpoint that may be one of http answered neither over https nor over http.
+    #[error("no answer over https ({}), and over http", crate::error::one_line(&**https))]
+    NeitherScheme {
+        /// Why not over https.
+        https: Arc<http::Error>,
+        /// Why not over http.
+        source: Box<Error>,
     },
     /// A response that is not a success.
     #[error("{operation}")]
@@ -330,6 +339,7 @@ impl Error {
             Self::Response { source, .. } | Self::Token { source: TokenError::Refused(source), .. } => {
                 source.is_transient()
             }
+            Self::NeitherScheme { source, .. } => source.is_transient(),
             Self::Cut { .. } | Self::ResumeFailed { .. } | Self::UploadLost { .. } => true,
             _ => false,
         }

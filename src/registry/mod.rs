@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use serde_json::value::RawValue;
@@ -34,6 +34,7 @@ mod login;
 mod mount;
 mod push;
 mod referrers;
+mod scheme;
 mod signature_extension;
 mod tags;
 mod token;
@@ -102,7 +103,8 @@ pub struct RegistryClient {
     authorizer: authorize::Authorizer,
     /// The same, by the path of another repository that blobs are mounted from.
     mounting: Mutex<HashMap<String, Arc<authorize::Authorizer>>>,
-    base: OnceLock<SafeUrl>,
+    /// Where the API is, once that is known.
+    base: Mutex<Option<scheme::Base>>,
     /// Whether the registry keeps signatures of its own accord, once it was asked.
     keeps_signatures: Mutex<Option<bool>>,
 }
@@ -147,7 +149,7 @@ impl RegistryClient {
             bare: wire,
             authorizer,
             mounting: Mutex::default(),
-            base: OnceLock::new(),
+            base: Mutex::default(),
             keeps_signatures: Mutex::default(),
         }
     }
@@ -223,7 +225,8 @@ impl RegistryClient {
 
     /// Sends a request to the endpoint itself, authorised; any status.
     fn send(&self, operation: &Operation, request: &mut Request) -> Result<Response, Error> {
-        self.authorizer.send(request).map_err(|failure| unanswered(operation, failure))
+        let outcome = self.authorizer.send(request).map_err(|failure| unanswered(operation, failure));
+        self.or_neither(operation, outcome)
     }
 
     /// `/v2/<path>/<rest>`
@@ -234,13 +237,7 @@ impl RegistryClient {
     /// A URL relative to `/v2/`, wherever the endpoint has that.
     fn join(&self, operation: &Operation, target: &str) -> Result<SafeUrl, Error> {
         let unusable = |source| Error::Host { operation: operation.clone(), host: self.api_host.clone(), source };
-        let base = if let Some(base) = self.base.get() {
-            base
-        } else {
-            let root = self.root().map_err(unusable)?;
-            self.base.get_or_init(|| self.https_or_http(root))
-        };
-        let url = base.join(target).map_err(unusable)?;
+        let url = self.base().and_then(|base| base.url.join(target)).map_err(unusable)?;
         Ok(match self.address.as_ref().and_then(|address| address.namespace.as_ref()) {
             Some(namespace) => url.with_query("ns", namespace),
             None => url,
@@ -253,27 +250,6 @@ impl RegistryClient {
             // Without a host, a URL's parser takes the first word of the path for one.
             None if self.api_host.is_empty() => Err(safe_url::ParseError::Syntax(url::ParseError::EmptyHost)),
             None => format!("https://{}/v2/", self.api_host).parse(),
-        }
-    }
-
-    /// An endpoint that may be one of http is asked over https first, once; when that is not answered, it is http from
-    /// then on.
-    fn https_or_http(&self, root: SafeUrl) -> SafeUrl {
-        let may_be_http = self.address.as_ref().map_or(self.insecure, |address| address.or_http);
-        if !may_be_http || !root.is_https() {
-            return root;
-        }
-        let mut request = Request::get(root.clone(), Arc::clone(&self.tls));
-        request.connect_timeout = self.address.as_ref().and_then(|address| address.connect_timeout);
-        match self.bare.send(&request) {
-            Ok(response) => {
-                response.drain();
-                root
-            }
-            Err(error) => {
-                log::debug!("{}, trying http", crate::error::one_line(&error));
-                root.over_http()
-            }
         }
     }
 }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use rustls::CertificateError;
 use transship::error::{find, one_line};
 use transship::http::{Error, TlsError};
-use transship::source;
+use transship::source::{self, Clients};
 
 use crate::machine::{Machine, http_error, layer};
 use crate::support::image::Image;
 use crate::support::registry::{Registry, RunningRegistry};
+use crate::support::reply::Reply;
 use crate::support::server::Server;
 use crate::support::server_tls::ServerTls;
 
@@ -206,6 +207,21 @@ fn an_insecure_registry_without_tls_is_tried_over_https_once() {
     assert_eq!(registry.connections(), 2, "one that was greeted with TLS, one for everything else");
     assert!(registry.asked().iter().all(|asked| asked != "GET /v2/"));
     assert!(machine.clock.sleeps().is_empty());
+}
+
+/// The one question whether there is https may meet a bad moment: the error tells, and a client that lives on asks again.
+#[test]
+fn a_registry_of_https_that_seemed_to_have_none_is_asked_for_https_again() {
+    let is_question = |path: &str| path == "/v2/";
+    let registry = registry().fault(is_question, 1..=1, Reply::close_without_answer());
+    let registry = registry.serve_tls(&ServerTls::signed_by_ca());
+    let mut machine = Machine::new().insecure(&registry.authority());
+    machine.options.clients = Some(Clients::default());
+    let text = one_line(&machine.refusal(&registry.reference("org/app:1")));
+    for part in ["no answer over https (https://", "closed the connection", "status 400 Bad Request from http://"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    machine.open(&registry.reference("org/app:1")).unwrap();
 }
 
 #[test]
