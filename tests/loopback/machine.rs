@@ -9,13 +9,14 @@ use std::time::Duration;
 use transship::config::{Config, Paths};
 use transship::copy;
 use transship::destination;
-use transship::http::{Error as HttpError, Request, Response, TestClock, Timeouts, Wire};
+use transship::http::{Error as HttpError, TestClock, Timeouts};
 use transship::manifest::{Descriptor, ImageManifest, ManifestBytes};
 use transship::policy::Policy;
 use transship::source::{self, BlobReader, Health, ImageSource, Network, Options, ServedBy};
 use transship::{ImageReference, error};
 
 use crate::counting::{Count, CountingWire};
+use crate::support::impatient::{Impatient, Towards};
 use crate::support::registry::RunningRegistry;
 use crate::support::server::Server;
 use crate::support::server_tls::ServerTls;
@@ -33,7 +34,7 @@ pub(crate) struct Machine {
     pub(crate) options: Options,
     /// What its images learn of the registries.
     pub(crate) health: Health,
-    impatience: Option<Impatience>,
+    impatience: Option<(Towards, Duration)>,
     paths: Paths,
 }
 
@@ -97,10 +98,10 @@ impl Machine {
         self
     }
 
-    /// How long a server may be silent when it is asked for something whose URL contains `part`. Everybody else may take
-    /// their time: a machine that is busy with other tests makes no test fail.
+    /// How long a server may be silent when it is asked for something whose URL contains `part`. See
+    /// [`Impatient`].
     pub(crate) fn impatient(mut self, server: &Server, part: &'static str, idle: Duration) -> Self {
-        self.impatience = Some(Impatience { origin: server.url(""), part, idle });
+        self.impatience = Some((Towards { authority: server.authority(), part: part.to_owned() }, idle));
         self
     }
 
@@ -112,9 +113,9 @@ impl Machine {
     pub(crate) fn options(&self) -> Options {
         let real = |timeouts| Network::real(&self.config(), timeouts).wire;
         let mut wire = real(self.timeouts);
-        if let Some(impatience) = &self.impatience {
-            let hasty = real(Timeouts { idle: impatience.idle, ..self.timeouts });
-            wire = Arc::new(Impatient { patient: wire, hasty, towards: impatience.clone() });
+        if let Some((towards, idle)) = &self.impatience {
+            let hasty = real(Timeouts { idle: *idle, ..self.timeouts });
+            wire = Arc::new(Impatient { patient: wire, hasty, towards: vec![towards.clone()] });
         }
         let wire = Arc::new(CountingWire::new(wire, Arc::clone(&self.count)));
         let clock = Arc::clone(&self.clock);
@@ -144,28 +145,6 @@ impl Machine {
     pub(crate) fn copy(&self) -> Result<ManifestBytes, copy::Error> {
         let source = self.open(LOGICAL)?;
         copy_to(&*source, &ImageReference::Dir(self.destination()), &copy::Options::default())
-    }
-}
-
-/// With whom the machine is impatient, and how much.
-#[derive(Clone)]
-struct Impatience {
-    origin: String,
-    part: &'static str,
-    idle: Duration,
-}
-
-struct Impatient {
-    patient: Arc<dyn Wire>,
-    hasty: Arc<dyn Wire>,
-    towards: Impatience,
-}
-
-impl Wire for Impatient {
-    fn send(&self, request: &Request) -> Result<Response, HttpError> {
-        let url = request.url.expose();
-        let is_towards = url.starts_with(&self.towards.origin) && url.contains(self.towards.part);
-        if is_towards { self.hasty.send(request) } else { self.patient.send(request) }
     }
 }
 

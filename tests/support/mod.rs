@@ -9,6 +9,7 @@
 pub mod blackhole;
 pub mod closed_port;
 pub mod image;
+pub mod impatient;
 pub mod registry;
 pub mod reply;
 pub mod request;

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 /// An answer. Its `Content-Length` is added where neither it nor `Transfer-Encoding` is given.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -12,7 +14,9 @@ pub struct Reply {
     body: Arc<[u8]>,
     chunked: bool,
     closing: bool,
+    until_close: bool,
     fault: Option<Fault>,
+    door: Option<Door>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,9 +26,26 @@ enum Fault {
     StallBeforeHeaders,
     CloseWithoutAnswer,
     Reset,
-    Drip { bytes: usize, pause: Duration },
+    ResetAfter(usize),
+    Drip { after: usize, bytes: usize, pause: Duration },
     Endless,
     Raw(Vec<u8>),
+}
+
+/// How a server receives new connections.
+#[derive(Debug, Clone, Default)]
+pub enum Door {
+    /// As the server was made.
+    #[default]
+    Open,
+    /// Nobody listens, and never will again: they are refused.
+    Closed,
+    /// Accepted, and that is all.
+    Silent,
+    /// With these bytes, whatever is asked, and the end.
+    Saying(&'static [u8]),
+    /// Over TLS with another certificate.
+    Showing(Arc<ServerConfig>),
 }
 
 /// What becomes of the connection.
@@ -32,12 +53,14 @@ enum Fault {
 pub(super) enum Then {
     KeepAlive,
     Close,
+    Reset,
 }
 
 impl Reply {
     /// An empty answer.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Arc::new([]), chunked: false, closing: false, fault: None }
+        let (headers, body) = (Vec::new(), Arc::new([]));
+        Self { status, headers, body, chunked: false, closing: false, until_close: false, fault: None, door: None }
     }
 
     /// 200 with this body.
@@ -97,6 +120,25 @@ impl Reply {
         self
     }
 
+    /// Sends the body without saying how long it is: it ends with the connection.
+    #[must_use]
+    pub fn until_close(mut self) -> Self {
+        self.until_close = true;
+        self.closing()
+    }
+
+    /// How new connections are received from now on. It holds before this connection ends.
+    #[must_use]
+    pub fn then(mut self, door: Door) -> Self {
+        self.door = Some(door);
+        self
+    }
+
+    /// The body as it is now.
+    pub fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Sends this many bytes of the body, then closes: less than `Content-Length` says, or chunks without the last one.
     #[must_use]
     pub fn cut_after(self, bytes: usize) -> Self {
@@ -109,10 +151,22 @@ impl Reply {
         self.with_fault(Fault::StallAfter(bytes))
     }
 
+    /// Sends this many bytes of the body, then resets the connection.
+    #[must_use]
+    pub fn reset_after(self, bytes: usize) -> Self {
+        self.with_fault(Fault::ResetAfter(bytes))
+    }
+
     /// Sends the body in pieces of `bytes` bytes, with a pause after each.
     #[must_use]
     pub fn drip(self, bytes: usize, pause: Duration) -> Self {
-        self.with_fault(Fault::Drip { bytes, pause })
+        self.drip_after(0, bytes, pause)
+    }
+
+    /// The same behind the first bytes, which come at once.
+    #[must_use]
+    pub fn drip_after(self, after: usize, bytes: usize, pause: Duration) -> Self {
+        self.with_fault(Fault::Drip { after, bytes, pause })
     }
 
     /// 206 whose `Content-Range` begins elsewhere than was asked.
@@ -157,6 +211,10 @@ impl Reply {
         matches!(self.fault, Some(Fault::Reset))
     }
 
+    pub(super) fn door(&self) -> Option<&Door> {
+        self.door.as_ref()
+    }
+
     /// Sends it. `pause` waits, at most as long as it is told and for ever with `None`, and ends early with the server.
     pub(super) fn send(
         &self,
@@ -175,7 +233,7 @@ impl Reply {
                 return Ok(Then::Close);
             }
             Some(Fault::Endless) => return self.send_endless(stream),
-            None | Some(Fault::CutAfter(_) | Fault::StallAfter(_) | Fault::Drip { .. }) => {}
+            None | Some(Fault::CutAfter(_) | Fault::StallAfter(_) | Fault::ResetAfter(_) | Fault::Drip { .. }) => {}
         }
         stream.write_all(self.head().as_bytes())?;
         stream.flush()?;
@@ -192,13 +250,18 @@ impl Reply {
                 self.send_piece(stream, first(bytes))?;
                 return Ok(Then::Close);
             }
+            Some(Fault::ResetAfter(bytes)) => {
+                self.send_piece(stream, first(bytes))?;
+                return Ok(Then::Reset);
+            }
             Some(Fault::StallAfter(bytes)) => {
                 self.send_piece(stream, first(bytes))?;
                 pause(None);
                 return Ok(Then::Close);
             }
-            Some(Fault::Drip { bytes, pause: duration }) => {
-                for piece in self.body.chunks(*bytes) {
+            Some(Fault::Drip { after, bytes, pause: duration }) => {
+                self.send_piece(stream, first(after))?;
+                for piece in self.body[first(after).len()..].chunks(*bytes) {
                     self.send_piece(stream, piece)?;
                     pause(Some(*duration));
                 }
@@ -237,7 +300,7 @@ impl Reply {
         let is_endless = matches!(self.fault, Some(Fault::Endless));
         if self.chunked {
             lines.push("Transfer-Encoding: chunked".to_owned());
-        } else if !is_endless && !has("content-length") && !matches!(self.status, 204 | 304) {
+        } else if !is_endless && !self.until_close && !has("content-length") && !matches!(self.status, 204 | 304) {
             lines.push(format!("Content-Length: {}", self.body.len()));
         }
         if self.closing || is_endless {

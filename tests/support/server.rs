@@ -6,9 +6,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::reply::{Reply, Then};
+use super::reply::{Door, Reply, Then};
 pub use super::request::ReceivedRequest;
 pub use super::server_tls::ServerTls;
 
@@ -37,9 +38,9 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let shared = Arc::new(Shared { handler, tls, state: Mutex::default(), stopped: Condvar::new() });
+        let shared = Arc::new(Shared { address, handler, tls, state: Mutex::default(), changed: Condvar::new() });
         let accepted = Arc::clone(&shared);
-        let accepting = std::thread::spawn(move || accepted.accept(&listener));
+        let accepting = std::thread::spawn(move || accepted.accept(listener));
         Self { address, scheme, shared, accepting: Some(accepting) }
     }
 
@@ -63,6 +64,11 @@ impl Server {
         self.requests().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
     }
 
+    /// How connections are received from now on; those that are open stay so.
+    pub fn set_door(&self, door: Door) {
+        self.shared.set_door(door);
+    }
+
     /// How many connections were opened so far.
     pub fn connections(&self) -> usize {
         self.shared.state.lock().unwrap().connections.len()
@@ -80,54 +86,100 @@ impl Drop for Server {
     }
 }
 
+impl Door {
+    /// Over TLS with the certificate of `tls`.
+    pub fn showing(tls: &ServerTls) -> Self {
+        Self::Showing(tls.config())
+    }
+}
+
 struct Shared {
+    address: SocketAddr,
     handler: Box<Handler>,
     tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
-    stopped: Condvar,
+    /// Told when the server is stopped, or nobody listens any more.
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     is_stopped: bool,
-    /// `None` for one that was reset.
+    /// `None` for one that has ended.
     connections: Vec<Option<TcpStream>>,
     requests: Vec<ReceivedRequest>,
+    door: Door,
+    /// Both ends of a connection to a port where nobody listens any more: nobody else is given that port.
+    placeholder: Option<(TcpStream, Option<TcpStream>)>,
 }
 
 impl Shared {
-    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+    fn accept(self: &Arc<Self>, listener: TcpListener) {
         for stream in listener.incoming() {
             let Ok(stream) = stream else { continue };
-            let Some(number) = self.register(&stream) else { return };
+            let (door, number) = match self.receive(&stream) {
+                Reception::Stopped => return,
+                Reception::Refused => continue,
+                Reception::LastOne => break,
+                Reception::Welcome { door, number } => (door, number),
+            };
             let shared = Arc::clone(self);
             // It ends with its connection; an error is the peer's leave or a scripted fault.
-            std::thread::spawn(move || shared.serve(stream, number));
+            std::thread::spawn(move || shared.serve(stream, number, &door));
         }
+        drop(listener);
+        self.state.lock().unwrap().door = Door::Closed;
+        self.changed.notify_all();
     }
 
-    /// The number of the connection, from 1; `None` when the server is stopping.
-    fn register(&self, stream: &TcpStream) -> Option<usize> {
+    fn receive(&self, stream: &TcpStream) -> Reception {
         let mut state = self.state.lock().unwrap();
         if state.is_stopped {
-            return None;
+            return Reception::Stopped;
         }
-        state.connections.push(Some(stream.try_clone().expect("a socket can be cloned")));
-        Some(state.connections.len())
+        let clone = stream.try_clone().expect("a socket can be cloned");
+        let Some((near, far)) = &mut state.placeholder else {
+            state.connections.push(Some(clone));
+            return Reception::Welcome { door: state.door.clone(), number: state.connections.len() };
+        };
+        if stream.peer_addr().ok() != near.local_addr().ok() {
+            return Reception::Refused;
+        }
+        *far = Some(clone);
+        Reception::LastOne
     }
 
-    fn serve(&self, stream: TcpStream, number: usize) -> io::Result<()> {
+    fn set_door(&self, door: Door) {
+        let mut state = self.state.lock().unwrap();
+        if matches!(state.door, Door::Closed) || state.placeholder.is_some() {
+            return;
+        }
+        if !matches!(door, Door::Closed) {
+            state.door = door;
+            return;
+        }
+        let near = TcpStream::connect(self.address).expect("the server listens");
+        state.placeholder = Some((near, None));
+        drop(self.changed.wait_while(state, |state| !state.is_stopped && !matches!(state.door, Door::Closed)));
+    }
+
+    fn serve(&self, stream: TcpStream, number: usize, door: &Door) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let outcome = match &self.tls {
-            None => self.converse(&mut &stream, number),
-            Some(config) => self.serve_tls(Arc::clone(config), stream.try_clone()?, number),
-        };
-        match outcome {
-            // Closed with a byte of the request unread: that is what resets it.
-            Ok(Ending::Reset) => {
-                self.forget(number);
-                drop(stream);
+        let outcome = match (door, &self.tls) {
+            (Door::Silent, _) => {
+                self.pause(None);
+                Ok(Ending::Closed)
             }
+            (Door::Saying(bytes), _) => (&stream).write_all(bytes).and_then(|()| drain(&stream)),
+            (Door::Showing(config), _) | (_, Some(config)) => {
+                self.serve_tls(Arc::clone(config), stream.try_clone()?, number)
+            }
+            (_, None) => self.converse(&mut &stream, number),
+        };
+        // Whoever keeps a clone of a socket keeps it open.
+        self.state.lock().unwrap().connections[number - 1] = None;
+        match outcome {
+            Ok(Ending::Reset) => set_socket_linger(&stream, Some(Duration::ZERO))?,
             _ => stream.shutdown(Shutdown::Both)?,
         }
         Ok(())
@@ -162,8 +214,14 @@ impl Shared {
                 return Ok(Ending::Reset);
             }
             request.read_last_byte(stream)?;
-            if reply.send(stream, request.method == "HEAD", &|duration| self.pause(duration))? == Then::Close {
-                return Ok(Ending::Closed);
+            let then = reply.send(stream, request.method == "HEAD", &|duration| self.pause(duration))?;
+            if let Some(door) = reply.door() {
+                self.set_door(door.clone());
+            }
+            match then {
+                Then::KeepAlive => {}
+                Then::Close => return Ok(Ending::Closed),
+                Then::Reset => return Ok(Ending::Reset),
             }
         }
     }
@@ -172,14 +230,9 @@ impl Shared {
     fn pause(&self, duration: Option<Duration>) {
         let state = self.state.lock().unwrap();
         match duration {
-            None => drop(self.stopped.wait_while(state, |state| !state.is_stopped)),
-            Some(duration) => drop(self.stopped.wait_timeout_while(state, duration, |state| !state.is_stopped)),
+            None => drop(self.changed.wait_while(state, |state| !state.is_stopped)),
+            Some(duration) => drop(self.changed.wait_timeout_while(state, duration, |state| !state.is_stopped)),
         }
-    }
-
-    /// Whoever keeps a clone of a socket keeps it open.
-    fn forget(&self, number: usize) {
-        self.state.lock().unwrap().connections[number - 1] = None;
     }
 
     fn stop(&self) {
@@ -188,8 +241,21 @@ impl Shared {
         for connection in state.connections.iter().flatten() {
             let _ = connection.shutdown(Shutdown::Both);
         }
-        self.stopped.notify_all();
+        self.changed.notify_all();
     }
+}
+
+/// What becomes of a new connection.
+enum Reception {
+    /// The number of the connection is counted from 1.
+    Welcome {
+        door: Door,
+        number: usize,
+    },
+    Refused,
+    /// Nobody listens behind it.
+    LastOne,
+    Stopped,
 }
 
 enum Ending {
