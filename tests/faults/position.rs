@@ -1,0 +1,86 @@
+//! Where in a pull a fault is.
+
+use crate::support::request::ReceivedRequest;
+use crate::world::{DIGESTS, IMAGE};
+
+/// In the order in which a pull with one connection comes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// `GET /v2/`, which an insecure registry is asked first.
+    Ping,
+    Manifest,
+    Config,
+    FirstLayer,
+    MiddleOfALayer,
+    LastByte,
+}
+
+pub(crate) const POSITIONS: [Position; 6] = [
+    Position::Ping,
+    Position::Manifest,
+    Position::Config,
+    Position::FirstLayer,
+    Position::MiddleOfALayer,
+    Position::LastByte,
+];
+
+/// The request that meets a fault, and the byte of its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Spot {
+    /// The end of its path.
+    pub(crate) path: String,
+    /// The byte, counted from 0; `None` for the answer as a whole.
+    pub(crate) byte: Option<usize>,
+    /// Nothing is asked before it.
+    pub(crate) is_first: bool,
+}
+
+impl Position {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+            Self::FirstLayer => "first layer",
+            Self::MiddleOfALayer => "middle of a layer",
+            Self::LastByte => "last byte",
+        }
+    }
+
+    pub(crate) fn spot(self) -> Spot {
+        let blob = |index: usize| format!("/blobs/{}", DIGESTS[index]);
+        let layer = |index: usize| (blob(index + 1), IMAGE.layers()[index].len());
+        let whole = |path: String| Spot { path, byte: None, is_first: false };
+        match self {
+            Self::Ping => Spot { is_first: true, ..whole("/v2/".to_owned()) },
+            // Without a ping, it is what is asked first.
+            Self::Manifest => Spot { is_first: true, ..whole("/manifests/1".to_owned()) },
+            Self::Config => whole(blob(0)),
+            Self::FirstLayer => whole(blob(1)),
+            Self::MiddleOfALayer => {
+                let (path, size) = layer(1);
+                Spot { byte: Some(size / 2), ..whole(path) }
+            }
+            Self::LastByte => {
+                let (path, size) = layer(2);
+                Spot { byte: Some(size - 1), ..whole(path) }
+            }
+        }
+    }
+}
+
+impl Spot {
+    /// Where in this request's answer the fault is, if it is there at all: at a byte of the body, or in the whole for
+    /// `Some(None)`.
+    pub(crate) fn within(&self, request: &ReceivedRequest) -> Option<Option<usize>> {
+        let (start, end) = request.header("range").map_or((0, usize::MAX), range);
+        let is_covered = self.byte.is_none_or(|byte| (start..=end).contains(&byte));
+        (request.path().ends_with(&self.path) && is_covered).then(|| self.byte.map(|byte| byte - start))
+    }
+}
+
+/// The first and the last byte of `bytes=5-` or `bytes=5-7`.
+fn range(header: &str) -> (usize, usize) {
+    let (start, end) = header.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+    (start.parse().unwrap(), end.parse().unwrap_or(usize::MAX))
+}
