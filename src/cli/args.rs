@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::completion::CompletedShell;
 use super::delete::DeleteArgs;
+use super::fetch_args::{FetchBlobArgs, FetchObjectArgs};
 use super::login_args::{LoginArgs, LogoutArgs};
 use super::registry_args::RegistryArgs;
 use super::settings;
@@ -141,6 +142,16 @@ pub(super) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Write what a reference names to standard output, byte for byte: a manifest, or by digest any content
+    #[command(after_help = "Examples:
+  transship fetch-object quay.io/podman/hello
+  transship fetch-object docker://busybox:1.36 sha256:0123… --output layer.tar.gz")]
+    FetchObject(FetchObjectArgs),
+    /// Write content of a repository to standard output by its digest, without asking for any image
+    #[command(after_help = "Examples:
+  transship fetch-blob quay.io/podman/hello sha256:0123… --media-type application/json
+  transship fetch-blob localhost:5000/app sha256:0123… --tls-verify=false --output layer.tar.gz")]
+    FetchBlob(FetchBlobArgs),
     /// Say where an image would come from, and who decides that; no request is made
     #[command(after_help = "Examples:
   transship explain quay.io/podman/hello

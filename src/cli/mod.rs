@@ -14,6 +14,9 @@ mod completion;
 mod copy_command;
 mod delete;
 mod explain;
+mod fetch;
+mod fetch_args;
+mod fetch_output;
 mod format_args;
 mod inspect;
 mod interrupt;
@@ -74,6 +77,8 @@ pub fn run() -> ExitCode {
         Command::Login(args) => login::login(&cli.global, args),
         Command::Logout(args) => login::logout(&cli.global, args),
         Command::ManifestDigest { file } => inspect::manifest_digest(file),
+        Command::FetchObject(args) => fetch::object(&cli.global, args),
+        Command::FetchBlob(args) => fetch::blob(&cli.global, args),
         Command::Explain(args) => explain::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::StandaloneSign(args) => standalone::sign(args),
@@ -152,6 +157,11 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     }
     if let Some(sync::Error::SamePlace { .. }) = error::find(failure) {
         return Some("--scoped keeps images apart whose names end alike");
+    }
+    if error::find::<fetch::ForTerminal>(failure).is_some() {
+        return Some(
+            "--output FILE writes it to a file, --output - to standard output all the same; --media-type says what it is",
+        );
     }
     if error::find(failure).is_some_and(destination::Error::is_about_signatures) {
         return Some(WITHOUT_SIGNATURES);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Global;
 use super::registry_args::Access;
-use super::{Failure, interrupt};
+use super::{Failure, Usage, interrupt};
 use crate::Secret;
 use crate::config::credentials::Credentials;
 use crate::config::{Config, Paths};
@@ -19,6 +19,9 @@ use crate::source::{Network, Options};
 
 /// Longer than that is a mistake.
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60 * 60);
+
+/// So is that, of a limit for a whole command.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// No password is longer, in bytes.
 const MAX_PASSWORD_SIZE: u64 = 64 * 1024;
@@ -65,16 +68,25 @@ fn retry_policy(global: &Global) -> RetryPolicy {
     }
 }
 
-/// `5s`, `1m30s`, or a number of seconds.
+/// `5s`, `1m30s`, or a number of seconds, at most an hour.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("{text:?} is not a time: give seconds, or such as 500ms, 5s, 1m30s, at most 1h");
+    duration_up_to(LONGEST_RETRY_DELAY, "1h", text)
+}
+
+/// The same for all that a command does: at most a week.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    duration_up_to(LONGEST_TIMEOUT, "168h", text)
+}
+
+fn duration_up_to(longest: Duration, in_words: &str, text: &str) -> Result<Duration, String> {
+    let expected = || format!("{text:?} is not a time: give seconds, or such as 500ms, 5s, 1m30s, at most {in_words}");
     let duration = if let Ok(seconds) = text.parse::<u64>() {
         Duration::from_secs(seconds)
     } else {
         let parsed = text.parse::<jiff::SignedDuration>().map_err(|_| expected())?;
         parsed.try_into().map_err(|_| expected())?
     };
-    if duration > LONGEST_RETRY_DELAY { Err(expected()) } else { Ok(duration) }
+    if duration > longest { Err(expected()) } else { Ok(duration) }
 }
 
 /// A network that is quiet once the command is interrupted.
@@ -152,6 +164,17 @@ pub(super) fn destination(text: &str) -> Result<ImageReference, Failure> {
 
 pub(super) fn image(text: &str) -> Result<ImageReference, Failure> {
     Ok(text.parse()?)
+}
+
+/// What is in a registry; `docker://` may be left out. Both a tag and a digest may be given here.
+pub(super) fn registry_reference(text: &str) -> Result<Reference, Failure> {
+    if let Some(name) = text.strip_prefix("docker://") {
+        return Ok(name.parse()?);
+    }
+    match text.parse::<ImageReference>() {
+        Ok(other) => Err(Usage(format!("{other}: only docker:// is in a registry")).into()),
+        Err(_) => Ok(text.parse()?),
+    }
 }
 
 /// An image reference; a name without a transport is one in a registry.

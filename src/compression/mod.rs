@@ -19,7 +19,7 @@ const MAGIC_SIZE: u64 = 6;
 
 /// A zstd stream that wants a larger window than this many bits (128 MiB, what zstd itself takes) is refused: it is what
 /// bounds the memory.
-const ZSTD_WINDOW_LOG: u32 = 27;
+pub(crate) const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// A zstd stream is made in pieces of this size, one for each thread, whatever the machine: equal layers become equal
 /// blobs everywhere.

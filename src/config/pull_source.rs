@@ -37,6 +37,11 @@ impl PullSource {
         Self { physical, location, insecure, mirror, blocked_by: None, host: Some(Arc::new(host)) }
     }
 
+    /// Whether it may be asked for anything at all.
+    pub fn can_pull(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| host.capabilities.pull)
+    }
+
     /// Whether it may be asked what a tag names.
     pub fn can_resolve(&self) -> bool {
         self.host.as_ref().is_none_or(|host| host.capabilities.resolve)

@@ -15,6 +15,7 @@ use crate::safe_url::{ParseError, SafeUrl};
 
 mod cancel;
 mod clock;
+mod decoding;
 mod har;
 mod proxy;
 mod redirect;
@@ -24,6 +25,8 @@ mod ureq;
 
 pub use cancel::Cancellable;
 pub use clock::{Clock, SystemClock, TestClock};
+pub use decoding::EncodingError;
+pub(crate) use decoding::{decoded, is_encoded};
 pub use har::{EntryError, HarError, Recorder, Replay};
 pub use proxy::Proxies;
 pub use redirect::{Redirecting, may_carry_credentials};
@@ -234,6 +237,14 @@ pub enum Error {
         url: SafeUrl,
         /// The limit, in bytes.
         limit: u64,
+    },
+    /// The body is encoded in a way that is not read here.
+    #[error("{url}")]
+    Encoding {
+        /// What was asked.
+        url: SafeUrl,
+        /// Which way.
+        source: EncodingError,
     },
     /// A redirect whose target is missing or refused.
     #[error("{url}: the server redirects to an unusable location")]

@@ -44,8 +44,10 @@ impl BlobStream {
 
     /// Points `body` at the present offset, by asking for the bytes from `start` on: that, or 0.
     fn connect(&mut self, start: u64) -> Result<(), Error> {
-        let response = self.client.blob_response(&self.digest, start)?;
-        if response.status == StatusCode::OK {
+        let response = self.client.blob_response(&self.digest, self.size, start)?;
+        // Some servers say only there that it is a part.
+        let is_part = start > 0 && response.headers.contains_key(header::CONTENT_RANGE);
+        if response.status == StatusCode::OK && !is_part {
             self.body = response.body;
             return self.skip_forward();
         }
@@ -85,7 +87,7 @@ impl BlobStream {
             let is_long = now.duration_since(time).is_ok_and(|lasted| lasted >= WORTHWHILE_TIME);
             progress >= WORTHWHILE_PROGRESS || (progress > 0 && is_long)
         });
-        if !is_worthwhile || crate::error::find::<crate::http::Error>(&cause).is_some_and(is_stall) {
+        if !is_worthwhile || is_final(&cause) {
             return Err(cut(cause));
         }
         log::debug!("{}: cut after {} bytes, resuming", self.operation(), self.offset);
@@ -104,6 +106,14 @@ impl BlobStream {
 /// A server that stalled once has had its time; somebody else may do better.
 fn is_stall(error: &crate::http::Error) -> bool {
     matches!(error, crate::http::Error::Timeout { .. })
+}
+
+/// What this server would do again: a stall has had its time, and what cannot be decoded cannot be the second time either.
+fn is_final(error: &io::Error) -> bool {
+    match crate::error::find::<crate::http::Error>(error) {
+        Some(error) => is_stall(error),
+        None => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput),
+    }
 }
 
 /// The blob is there, and a part of it is not to be had.

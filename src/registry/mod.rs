@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::digest::Digest;
 use crate::http::{
-    Clock, HeaderMap, HeaderValue, Redirecting, Request, Response, RetryPolicy, Retrying, StatusCode, Tls, Wire, header,
+    self, Clock, HeaderMap, HeaderValue, Redirecting, Request, Response, RetryPolicy, Retrying, StatusCode, Tls, Wire,
+    header,
 };
 use crate::manifest::{MAX_MANIFEST_SIZE, ManifestBytes};
 use crate::media_type::MediaType;
@@ -34,6 +35,7 @@ mod login;
 mod mount;
 mod push;
 mod referrers;
+mod resolve;
 mod scheme;
 mod signature_extension;
 mod tags;
@@ -51,6 +53,7 @@ pub use login::check_login;
 pub use mount::Mount;
 pub use push::Stored;
 pub use referrers::Referrer;
+pub use resolve::Resolution;
 pub use signature_extension::ExtensionSignature;
 pub use token::TokenError;
 pub use upload::{BegunUpload, BlobUpload, UPLOAD_CHUNK_SIZE};
@@ -165,9 +168,15 @@ impl RegistryClient {
     /// Beside what any request can fail with: the bytes have another digest than was asked for or than the registry
     /// states, or what came for a tag is not even a JSON object.
     pub fn manifest(&self, selector: &Selector) -> Result<ManifestBytes, Error> {
+        self.manifest_accepting(selector, accepting_manifests())
+    }
+
+    fn manifest_accepting(&self, selector: &Selector, accepted: HeaderMap) -> Result<ManifestBytes, Error> {
         let operation = Operation::ReadingManifest { selector: selector.to_string(), name: self.name.clone() };
-        let response = self.get(&operation, &format!("manifests/{selector}"), accepting_manifests())?;
+        let response = self.get(&operation, &format!("manifests/{selector}"), accepted)?;
         let response = expect_status(&operation, response, &[StatusCode::OK])?;
+        let response = http::decoded(response, MAX_MANIFEST_SIZE)
+            .map_err(|source| Error::Http { operation: operation.clone(), source })?;
         let media_type = stated_media_type(&response);
         let stated = response.single_header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
         let bytes = response
@@ -192,7 +201,9 @@ impl RegistryClient {
         BlobStream::open(Arc::clone(self), digest.clone(), size, offset)
     }
 
-    fn blob_response(&self, digest: &Digest, offset: u64) -> Result<Response, Error> {
+    /// A body of which the bytes from `offset` on are to be read: it begins there, or at the beginning. `size` is that of
+    /// the whole.
+    fn blob_response(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error> {
         let operation = self.reading_blob(digest);
         let mut headers = HeaderMap::new();
         let mut expected = vec![StatusCode::OK];
@@ -201,7 +212,12 @@ impl RegistryClient {
             expected.push(StatusCode::PARTIAL_CONTENT);
         }
         let response = self.get(&operation, &format!("blobs/{digest}"), headers)?;
-        expect_status(&operation, response, &expected)
+        let response = expect_status(&operation, response, &expected)?;
+        // A range of encoded bytes is counted in those, and offsets are in decoded ones.
+        if response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) && offset > 0 {
+            return self.blob_response(digest, size, 0);
+        }
+        http::decoded(response, size).map_err(|source| Error::Http { operation, source })
     }
 
     fn reading_blob(&self, digest: &Digest) -> Operation {

@@ -15,10 +15,12 @@ use crate::safe_url::SafeUrl;
 mod archive;
 mod attachments;
 mod clients;
+mod content;
 pub mod dir;
 pub mod docker_archive;
 mod error;
 mod failover;
+mod fetcher;
 mod health;
 pub(crate) mod local;
 mod login;
@@ -30,20 +32,24 @@ mod places;
 mod referrers;
 mod registry_signatures;
 mod registry_source;
+mod resolve;
 mod settings;
 mod signatures;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
 pub use archive::ArchiveError;
 pub use clients::Clients;
+pub use content::Content;
 pub use dir::DirSource;
 pub use docker_archive::DockerArchiveSource;
+pub use fetcher::{Fetcher, fetcher};
 pub use health::{Health, SetAside};
 pub use login::check_login;
 pub use oci_archive::OciArchiveSource;
 pub use oci_layout::OciLayoutSource;
 pub use open::{Network, Options, head, open, open_pull_sources, open_with, registry_client};
 pub(crate) use open::{delete_client, push_client};
+pub use resolve::{Resolved, resolve, resolve_pull_sources};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
 /// One image, in a registry, a directory, a layout or an archive.

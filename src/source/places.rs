@@ -33,7 +33,7 @@ impl Places {
     pub(super) fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
         let place = |pull_source| Place { pull_source, client: OnceLock::new(), wrong: OnceLock::new() };
         Self {
-            all: pull_sources.into_iter().map(place).collect(),
+            all: pull_sources.into_iter().filter(PullSource::can_pull).map(place).collect(),
             settings,
             working: AtomicUsize::new(0),
             externals_distrusted: AtomicBool::new(false),

@@ -87,7 +87,7 @@ impl ImageSource for RegistrySource {
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
         let size = descriptor.size();
-        let body = self.external_body(descriptor, &digest);
+        let body = external_body(&self.places, descriptor, &digest);
         let body = match body {
             Some(body) => body,
             None => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, 0)?),
@@ -124,25 +124,29 @@ impl RegistrySource {
             _ => Digest::sha256(self.manifest.bytes()),
         }
     }
+}
 
-    /// A layer's own URLs come first; when none of them answers, the registry may still have the layer.
-    fn external_body(&self, descriptor: &Descriptor, digest: &Digest) -> Option<Box<dyn BlobBody>> {
-        let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty())?;
-        if self.places.externals_distrusted.load(Ordering::Relaxed) {
-            return None;
-        }
-        let settings = &self.places.settings;
-        match external::open(&settings.wire, &settings.clock, digest, urls) {
-            Ok((url, body)) => Some(Box::new(ExternalBody { body, bytes: 0, url, places: Arc::clone(&self.places) })),
-            Err(error) => {
-                log::warn!("{}; asking the registry", crate::error::one_line(&error));
-                None
-            }
+/// A layer's own URLs come first; when none of them answers, the registry may still have the layer.
+pub(super) fn external_body(
+    places: &Arc<Places>,
+    descriptor: &Descriptor,
+    digest: &Digest,
+) -> Option<Box<dyn BlobBody>> {
+    let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty())?;
+    if places.externals_distrusted.load(Ordering::Relaxed) {
+        return None;
+    }
+    let settings = &places.settings;
+    match external::open(&settings.wire, &settings.clock, digest, urls) {
+        Ok((url, body)) => Some(Box::new(ExternalBody { body, bytes: 0, url, places: Arc::clone(places) })),
+        Err(error) => {
+            log::warn!("{}; asking the registry", crate::error::one_line(&error));
+            None
         }
     }
 }
 
-fn selector(reference: &Reference) -> Option<Selector> {
+pub(super) fn selector(reference: &Reference) -> Option<Selector> {
     match (reference.digest(), reference.tag()) {
         (Some(digest), _) => Some(Selector::Digest(digest.clone())),
         (None, Some(tag)) => Some(Selector::Tag(tag.clone())),

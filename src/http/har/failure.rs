@@ -68,6 +68,7 @@ impl Failure {
             Error::Body { source, .. } => Self::of_body(source),
             Error::BadProxy { .. }
             | Error::BodyTooLarge { .. }
+            | Error::Encoding { .. }
             | Error::BadRedirect { .. }
             | Error::TooManyRedirects { .. }
             | Error::Cancelled { .. }

@@ -1,0 +1,141 @@
+//! Where fetched content goes.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::Failure;
+
+/// Standard output, or a file that nobody sees yet.
+pub(super) enum Output {
+    Stdout { is_terminal: bool, written: u64 },
+    File { path: PathBuf, file: File, written: u64 },
+}
+
+/// What makes the file appear; dropped, it is gone.
+pub(super) struct Finished(Option<(NamedTempFile, PathBuf)>);
+
+impl Output {
+    /// `-` is standard output whatever that is. Without a path a terminal is for people.
+    pub(super) fn open(path: Option<&Path>, is_terminal: bool) -> Result<(Self, Finished), Failure> {
+        let stdout = |is_terminal| (Self::Stdout { is_terminal, written: 0 }, Finished(None));
+        let path = match path {
+            None => return Ok(stdout(is_terminal)),
+            Some(path) if path == Path::new("-") => return Ok(stdout(false)),
+            Some(path) => path,
+        };
+        let in_file = |error: io::Error| format!("{}: {error}", path.display());
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".transship-")
+            // What the umask leaves of it, as for any new file.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory)
+            .map_err(in_file)?;
+        let file = temporary.as_file().try_clone().map_err(in_file)?;
+        let output = Self::File { path: path.to_owned(), file, written: 0 };
+        Ok((output, Finished(Some((temporary, path.to_owned())))))
+    }
+
+    /// True where a person will see the bytes.
+    pub(super) fn is_for_people(&self) -> bool {
+        matches!(self, Self::Stdout { is_terminal: true, .. })
+    }
+
+    /// How much was written.
+    pub(super) fn position(&self) -> u64 {
+        match self {
+            Self::Stdout { written, .. } | Self::File { written, .. } => *written,
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout { written, .. } => {
+                io::stdout().lock().write_all(bytes).map_err(|error| named("standard output", error))?;
+                *written += bytes.len() as u64;
+            }
+            Self::File { path, file, written } => {
+                file.write_all(bytes).map_err(|error| named(&path.display().to_string(), error))?;
+                *written += bytes.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout { .. } => io::stdout().lock().flush().map_err(|error| named("standard output", error)),
+            Self::File { .. } => Ok(()),
+        }
+    }
+
+    /// Forgets what was written behind `position`; false where somebody has read it.
+    pub(super) fn take_back(&mut self, position: u64) -> io::Result<bool> {
+        match self {
+            Self::Stdout { written, .. } => Ok(*written == position),
+            Self::File { file, written, .. } => {
+                file.set_len(position)?;
+                file.seek(SeekFrom::Start(position))?;
+                *written = position;
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// The main loop knows a closed pipe by its type.
+fn named(what: &str, error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        error
+    } else {
+        io::Error::new(error.kind(), format!("{what}: {error}"))
+    }
+}
+
+impl Finished {
+    /// Gives the file its name.
+    pub(super) fn keep(self) -> Result<(), Failure> {
+        if let Some((temporary, path)) = self.0 {
+            temporary.persist(&path).map_err(|error| format!("{}: {}", path.display(), error.error))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_appears_when_it_is_whole_and_wrong_bytes_can_be_taken_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blob");
+        let (mut output, finished) = Output::open(Some(&path), true).unwrap();
+        output.write(b"one").unwrap();
+        output.write(b"wrong").unwrap();
+        assert!(output.take_back(3).unwrap());
+        output.write(b"two").unwrap();
+        assert!(!path.exists() && !output.is_for_people());
+        finished.keep().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+
+        let (mut output, finished) = Output::open(Some(&path), true).unwrap();
+        output.write(b"three").unwrap();
+        drop((output, finished));
+        assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_terminal_is_for_people_unless_it_is_named() {
+        assert!(Output::open(None, true).unwrap().0.is_for_people());
+        assert!(!Output::open(None, false).unwrap().0.is_for_people());
+        assert!(!Output::open(Some(Path::new("-")), true).unwrap().0.is_for_people());
+    }
+}

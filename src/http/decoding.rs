@@ -1,0 +1,167 @@
+//! `Content-Encoding`: what a server did to the bytes on their way
+//! ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110#section-8.4)).
+//!
+//! We ask for `identity`. Some servers and caches encode all the same, and digests are about the bytes without that.
+
+use std::io::{self, BufReader, Cursor, Read};
+
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use zstd::stream::read::Decoder as ZstdDecoder;
+
+use super::{Body, Error, Response, header};
+use crate::compression::ZSTD_WINDOW_LOG;
+
+/// Nobody encodes more often; each one costs memory.
+const MOST_CODINGS: usize = 8;
+/// What encoding may add to bytes that do not get smaller by it, beside an eighth.
+const OVERHEAD: u64 = 64 * 1024;
+
+/// A way to encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Zstd,
+    Deflate,
+}
+
+/// Why an encoded body is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodingError {
+    /// A coding that is not read here.
+    #[error("Content-Encoding {0:?} is not read here (gzip, zstd and deflate are)")]
+    Unknown(String),
+    /// A header that nobody writes.
+    #[error("Content-Encoding names more than {MOST_CODINGS} codings")]
+    TooMany,
+    /// The header is no text.
+    #[error("Content-Encoding is not text")]
+    NotText,
+    /// More bytes than the content could need.
+    #[error("the encoded content is longer than {0} bytes")]
+    TooLong(u64),
+}
+
+/// True when the bytes of the body are not those of the content.
+pub(crate) fn is_encoded(response: &Response) -> bool {
+    !matches!(codings(response), Ok(codings) if codings.is_empty())
+}
+
+/// The response with the bytes of its content. What is encoded must not be longer than content of `limit` bytes needs,
+/// so a body that decodes to nothing has an end too; that no more than `limit` bytes come out, the reader must see to.
+///
+/// A response that is not encoded is returned as it is.
+///
+/// # Errors
+/// [`Error::Encoding`] when the coding is not known. Data that cannot be decoded is an error of reading, of the kind
+/// `InvalidData` or `InvalidInput`.
+pub(crate) fn decoded(response: Response, limit: u64) -> Result<Response, Error> {
+    let failed = |source| Error::Encoding { url: response.url.clone(), source };
+    let codings = codings(&response).map_err(failed)?;
+    if codings.is_empty() {
+        return Ok(response);
+    }
+    let longest = limit.saturating_add(limit / 8).saturating_add(OVERHEAD);
+    let capped: Body = Box::new(Capped { inner: response.body, left: longest, longest });
+    // The last one was applied last.
+    let body = codings.iter().rev().fold(capped, |body, coding| coding.decode(body));
+    let mut headers = response.headers;
+    headers.remove(header::CONTENT_ENCODING);
+    headers.remove(header::CONTENT_LENGTH);
+    Ok(Response { body, headers, ..response })
+}
+
+/// What was applied, in that order.
+fn codings(response: &Response) -> Result<Vec<Coding>, EncodingError> {
+    let mut codings = Vec::new();
+    for value in response.headers.get_all(header::CONTENT_ENCODING) {
+        let text = value.to_str().map_err(|_| EncodingError::NotText)?;
+        for token in text.split([',', ' ', '\t']).filter(|token| !token.is_empty()) {
+            codings.extend(Coding::parse(token)?);
+            if codings.len() > MOST_CODINGS {
+                return Err(EncodingError::TooMany);
+            }
+        }
+    }
+    Ok(codings)
+}
+
+impl Coding {
+    fn parse(token: &str) -> Result<Option<Self>, EncodingError> {
+        match token.to_ascii_lowercase().as_str() {
+            "identity" => Ok(None),
+            "gzip" => Ok(Some(Self::Gzip)),
+            "zstd" => Ok(Some(Self::Zstd)),
+            "deflate" => Ok(Some(Self::Deflate)),
+            _ => Err(EncodingError::Unknown(token.to_owned())),
+        }
+    }
+
+    /// Nothing is read before the first byte is asked for.
+    fn decode(self, body: Body) -> Body {
+        let input = BufReader::new(body);
+        match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(input)),
+            Self::Zstd => Box::new(Late { input: Some(input), decoder: None, open: open_zstd }),
+            Self::Deflate => Box::new(Late { input: Some(input), decoder: None, open: open_deflate }),
+        }
+    }
+}
+
+/// A decoder that is made when it is first read.
+struct Late {
+    input: Option<BufReader<Body>>,
+    decoder: Option<Body>,
+    open: fn(BufReader<Body>) -> io::Result<Body>,
+}
+
+impl Read for Late {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(input) = self.input.take() {
+            self.decoder = Some((self.open)(input)?);
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.read(buffer),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+fn open_zstd(input: BufReader<Body>) -> io::Result<Body> {
+    let mut decoder = ZstdDecoder::with_buffer(input)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+    Ok(Box::new(decoder))
+}
+
+/// With the frame of zlib, as RFC 9110 has it, or without, as many servers send it.
+fn open_deflate(mut input: BufReader<Body>) -> io::Result<Body> {
+    let mut first = Vec::new();
+    input.by_ref().take(2).read_to_end(&mut first)?;
+    let is_framed = matches!(*first, [method, flags] if is_zlib(method, flags));
+    let input = Cursor::new(first).chain(input);
+    Ok(if is_framed { Box::new(ZlibDecoder::new(input)) } else { Box::new(DeflateDecoder::new(input)) })
+}
+
+/// The two bytes that zlib data begins with (RFC 1950). No encoder begins raw data so: it would be a block without
+/// compression, whose padding is not zero.
+fn is_zlib(method: u8, flags: u8) -> bool {
+    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]) % 31 == 0
+}
+
+/// Bytes that come to an end.
+struct Capped {
+    inner: Body,
+    left: u64,
+    longest: u64,
+}
+
+impl Read for Capped {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, EncodingError::TooLong(self.longest)))?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,215 @@
+//! Bytes by digest, from wherever one wants to read them.
+
+use std::fmt;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use super::failover::FailoverBody;
+use super::places::Places;
+use super::registry_source::external_body;
+use super::{BlobBody, BlobReader, Error, Served, ServedBy};
+use crate::digest::{Digest, Mismatch};
+use crate::manifest::Descriptor;
+use crate::registry::Selector;
+
+/// Where a registry has some content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Manifest,
+    Blob,
+}
+
+/// The content of a descriptor, to be read from any byte on.
+///
+/// Nothing is asked for before the first read. A seek gives the present answer up, and the next read asks for the bytes
+/// from there on, by `Range`; a server that sends others is found out. A body that breaks off is carried on, by the same
+/// pull source or by another.
+///
+/// What is read from the first to the last byte, without a seek between, is verified: the last byte is not handed out
+/// before size and digest match, and anything else is an error that carries a [`Mismatch`]. Of a part nobody can tell
+/// whether it is right: see [`is_verified`](Self::is_verified). Manifests are read whole at the first read, at most 4 MiB,
+/// so they are verified wherever one reads.
+///
+/// Every error carries an [`Error`], for [`error::find`](crate::error::find).
+pub struct Content {
+    places: Arc<Places>,
+    kind: Kind,
+    digest: Digest,
+    descriptor: Descriptor,
+    /// Where the next byte is read.
+    position: u64,
+    open: Option<Open>,
+    served: Vec<Served>,
+    is_verified: bool,
+}
+
+/// Bytes that begin at the present position.
+enum Open {
+    /// All of them, here and verified.
+    Whole(Cursor<Vec<u8>>),
+    /// From the first one on.
+    Verifying(BlobReader),
+    /// From another one on.
+    Part(Box<dyn BlobBody>),
+}
+
+impl Content {
+    pub(super) fn new(
+        places: Arc<Places>,
+        kind: Kind,
+        digest: Digest,
+        descriptor: Descriptor,
+        bytes: Option<Vec<u8>>,
+    ) -> Self {
+        let is_verified = bytes.is_some();
+        let open = bytes.map(|bytes| Open::Whole(Cursor::new(bytes)));
+        Self { places, kind, digest, descriptor, position: 0, open, served: Vec::new(), is_verified }
+    }
+
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        self.descriptor.size()
+    }
+
+    /// True once all bytes from the first on were read and are those of the digest.
+    pub fn is_verified(&self) -> bool {
+        self.is_verified
+    }
+
+    /// Who delivered what since the last seek; nothing for bytes that had to be read to know what they are.
+    pub fn served(&self) -> Vec<Served> {
+        match &self.open {
+            Some(Open::Verifying(blob)) => blob.served(),
+            Some(Open::Part(body)) => body.served(),
+            Some(Open::Whole(_)) | None => self.served.clone(),
+        }
+    }
+
+    /// True when the bytes were wrong, and it is worth reading them again from the first on: somebody else has them.
+    pub fn is_worth_another_try(&self) -> bool {
+        matches!(&self.open, Some(Open::Verifying(blob)) if blob.is_worth_another_try())
+    }
+
+    fn open(&mut self) -> Result<&mut Open, Error> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None if self.kind == Kind::Manifest => Open::Whole(Cursor::new(self.read_manifest()?)),
+            None => self.open_blob()?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    fn read_manifest(&mut self) -> Result<Vec<u8>, Error> {
+        let selector = Selector::Digest(self.digest.clone());
+        let read =
+            |client: &Arc<_>| crate::registry::RegistryClient::manifest(client, &selector).map_err(Error::Registry);
+        let (index, manifest) = self.places.first_success(|_| true, read)?;
+        let (bytes, size) = (manifest.bytes().to_vec(), self.size());
+        if bytes.len() as u64 != size {
+            let (expected, found) = (self.digest.clone(), bytes.len() as u64);
+            let mismatch = if found < size {
+                Mismatch::TooShort { expected, size, found }
+            } else {
+                Mismatch::TooLong { expected, size }
+            };
+            return Err(self.failed(mismatch.into()));
+        }
+        let by = self.places.reference_of(index).map(ServedBy::Image);
+        self.served = by.into_iter().map(|by| Served { by, bytes: size }).collect();
+        self.is_verified = true;
+        Ok(bytes)
+    }
+
+    fn open_blob(&self) -> Result<Open, Error> {
+        let (digest, size, start) = (self.digest.clone(), self.size(), self.position);
+        let external = external_body(&self.places, &self.descriptor, &self.digest);
+        let body: Box<dyn BlobBody> = match external.map(|body| self.skipped_forward(body)) {
+            Some(Ok(body)) => body,
+            _ => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, start)?),
+        };
+        Ok(if start == 0 { Open::Verifying(BlobReader::new(body, digest, size)) } else { Open::Part(body) })
+    }
+
+    /// An external server is asked for the whole, and what is before the position is read away.
+    fn skipped_forward(&self, mut body: Box<dyn BlobBody>) -> io::Result<Box<dyn BlobBody>> {
+        crate::compression::skip(&mut body, self.position)?;
+        Ok(body)
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Body { digest: self.digest.clone(), source }
+    }
+
+    /// Reads bytes that are there: `buffer` is not empty and the position not behind the end.
+    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (size, position) = (self.size(), self.position);
+        let count = match self.open().map_err(io::Error::other)? {
+            Open::Whole(bytes) => {
+                bytes.set_position(position);
+                bytes.read(buffer)?
+            }
+            Open::Verifying(blob) => blob.read(buffer)?,
+            Open::Part(body) => {
+                let left = usize::try_from(size - position).unwrap_or(usize::MAX).min(buffer.len());
+                body.read(buffer.get_mut(..left).unwrap_or_default())?
+            }
+        };
+        if count == 0 {
+            let short = Mismatch::TooShort { expected: self.digest.clone(), size, found: position };
+            return Err(io::Error::other(self.failed(short.into())));
+        }
+        self.position += count as u64;
+        self.is_verified |= self.position == size && matches!(self.open, Some(Open::Verifying(_)));
+        Ok(count)
+    }
+
+    /// Nobody needs to be asked for nothing.
+    fn check_nothing(&mut self) -> io::Result<()> {
+        let found = Digest::of(self.digest.algorithm(), b"");
+        if found != self.digest {
+            let mismatch = Mismatch::Digest { expected: self.digest.clone(), found };
+            return Err(io::Error::other(self.failed(mismatch.into())));
+        }
+        self.is_verified = true;
+        Ok(())
+    }
+}
+
+impl Read for Content {
+    /// Behind the end there is nothing, and nobody is asked for it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.size() == 0 && !buffer.is_empty() {
+            self.check_nothing()?;
+        }
+        if buffer.is_empty() || self.position >= self.size() { Ok(0) } else { self.read_on(buffer) }
+    }
+}
+
+impl Seek for Content {
+    /// Asks nobody.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a position before the first byte.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(distance) => self.position.checked_add_signed(distance),
+            SeekFrom::End(distance) => self.size().checked_add_signed(distance),
+        };
+        let position = position.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "a position before the first byte, or beyond any")
+        })?;
+        if position != self.position && !matches!(self.open, Some(Open::Whole(_))) {
+            self.open = None;
+        }
+        self.position = position;
+        Ok(position)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digest, position, .. } = self;
+        f.debug_struct("Content").field("digest", digest).field("position", position).finish_non_exhaustive()
+    }
+}
