@@ -62,7 +62,7 @@ impl RetryPolicy {
 
 const NOTICEABLE: Duration = Duration::from_secs(1);
 
-/// Sends again what failed for a reason that passes: statuses 429, 500, 502, 503 and 504, refused and reset
+/// Sends again what failed for a reason that passes: statuses 408, 429, 500, 502, 503 and 504, refused and reset
 /// connections.
 ///
 /// `Retry-After` is heeded, as seconds or as a date. A request that is not idempotent is sent again only where the
@@ -123,7 +123,10 @@ fn may_pass(outcome: &Result<Response, Error>, request: &Request) -> bool {
             StatusCode::TOO_MANY_REQUESTS => true,
             // Who says expressly that twice is not the same as once knows of servers that say this halfway.
             StatusCode::SERVICE_UNAVAILABLE => request.idempotent != Some(false),
-            StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => idempotent,
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::GATEWAY_TIMEOUT => idempotent,
             _ => false,
         },
         Err(Error::Connect { .. }) => true,

@@ -89,7 +89,8 @@ impl ErrorResponse {
 
     /// True when the same request may succeed later or elsewhere.
     pub fn is_transient(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+        self.status.is_server_error()
+            || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&self.status)
     }
 }
 

@@ -40,13 +40,18 @@ impl RegistryClient {
             Some(response) => told(selector, &response).zip(Some(response)),
         };
         let Some(((digest, media_type, size), response)) = told else {
-            return self.manifest_accepting(selector, accepting_anything()).map(Resolution::from);
+            return self.any_manifest(selector).map(Resolution::from);
         };
         if size > MAX_MANIFEST_SIZE {
             let source = http::Error::BodyTooLarge { url: response.url, limit: MAX_MANIFEST_SIZE };
             return Err(Error::Http { operation, source });
         }
         Ok(Resolution { digest, media_type, size, bytes: None })
+    }
+
+    /// As [`manifest`](Self::manifest), and of any kind: what is none that we know is asked for too.
+    pub fn any_manifest(&self, selector: &Selector) -> Result<ManifestBytes, Error> {
+        self.manifest_accepting(selector, accepting_anything())
     }
 
     /// What the registry says of a blob: one `HEAD`. It is asked for with `GET` where that does not tell its size, and read

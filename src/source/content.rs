@@ -10,7 +10,7 @@ use super::registry_source::external_body;
 use super::{BlobBody, BlobReader, Error, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::manifest::Descriptor;
-use crate::registry::Selector;
+use crate::registry::{RegistryClient, Selector};
 
 /// Where a registry has some content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +101,7 @@ impl Content {
 
     fn read_manifest(&mut self) -> Result<Vec<u8>, Error> {
         let selector = Selector::Digest(self.digest.clone());
-        let read =
-            |client: &Arc<_>| crate::registry::RegistryClient::manifest(client, &selector).map_err(Error::Registry);
+        let read = |client: &Arc<RegistryClient>| client.any_manifest(&selector).map_err(Error::Registry);
         let (index, manifest) = self.places.first_success(|_| true, read)?;
         let (bytes, size) = (manifest.bytes().to_vec(), self.size());
         if bytes.len() as u64 != size {

@@ -8,7 +8,7 @@ use super::places::Places;
 use super::resolve::{find_blob, named_descriptor, pinned};
 use super::settings::Settings;
 use super::{Error, Options};
-use crate::config::Config;
+use crate::config::{Config, PullSource};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::media_type::MediaType;
@@ -40,8 +40,18 @@ pub(super) struct Top {
 
 /// A fetcher for the repository of a reference. Nothing is asked yet.
 pub fn fetcher(config: &Config, reference: &Reference, options: &Options) -> Result<Fetcher, Error> {
-    let pull_sources = config.pull_sources(&pinned(reference))?;
-    Ok(Fetcher::new(Places::new(pull_sources, Settings::new(config, reference.domain(), options)), None))
+    Ok(fetcher_pull_sources(config, reference, config.pull_sources(&pinned(reference))?, options))
+}
+
+/// A fetcher as [`fetcher`] makes it, from pull sources of the caller's own: in their order, the primary last. Those that
+/// may not be pulled from are left out.
+pub fn fetcher_pull_sources(
+    config: &Config,
+    reference: &Reference,
+    pull_sources: Vec<PullSource>,
+    options: &Options,
+) -> Fetcher {
+    Fetcher::new(Places::new(pull_sources, Settings::new(config, reference.domain(), options)), None)
 }
 
 impl Fetcher {

@@ -42,7 +42,7 @@ pub use clients::Clients;
 pub use content::Content;
 pub use dir::DirSource;
 pub use docker_archive::DockerArchiveSource;
-pub use fetcher::{Fetcher, fetcher};
+pub use fetcher::{Fetcher, fetcher, fetcher_pull_sources};
 pub use health::{Health, SetAside};
 pub use login::check_login;
 pub use oci_archive::OciArchiveSource;
