@@ -28,6 +28,8 @@
 //! | read the administrator's files, or others | [`config::Config`], [`config::Paths`] |
 //! | open an image, through mirrors | [`source::open`], [`source::Options`], [`source::ImageSource`] |
 //! | read its manifest | [`manifest::ImageManifest`], [`manifest::Index`] |
+//! | know what a name stands for, without opening an image | [`source::resolve`], [`source::Resolved`] |
+//! | read any content of a repository, or a part of it | [`source::Fetcher`], [`source::Content`] |
 //! | ask whether it may be used | [`policy::Policy`], whose answer is an [`policy::AllowedImage`] or an error with a [`policy::Judgement`] |
 //! | look at its signatures | [`source::ImageSource::signatures`], [`signature::UntrustedSignature`] |
 //! | verify one signature by itself | [`signature::openpgp::Keyring`], [`signature::sigstore::verify`] |

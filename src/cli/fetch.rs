@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::args::Global;
 use super::fetch_args::{FetchArgs, FetchBlobArgs, FetchObjectArgs};
 use super::fetch_output::Output;
-use super::{Failure, interrupt, settings};
+use super::{Failure, Usage, interrupt, settings};
 use crate::config::Config;
 use crate::manifest::Descriptor;
 use crate::media_type::MediaType;
@@ -42,7 +42,7 @@ pub(super) struct ForTerminal {
 
 pub(super) fn object(global: &Global, args: &FetchObjectArgs) -> Result<ExitCode, Failure> {
     let reference = settings::registry_reference(&args.reference)?.with_default_tag();
-    let (digests, media_type) = (args.digests.clone(), args.media_type.as_deref().map(MediaType::from));
+    let (digests, media_type) = (digests(&args.digests)?, args.media_type.as_deref().map(MediaType::from));
     run(global, &args.fetch, reference, move |config, reference, options, output| {
         let resolved = source::resolve(config, reference, options)?;
         if digests.is_empty() {
@@ -54,11 +54,16 @@ pub(super) fn object(global: &Global, args: &FetchObjectArgs) -> Result<ExitCode
 
 pub(super) fn blob(global: &Global, args: &FetchBlobArgs) -> Result<ExitCode, Failure> {
     let reference = settings::registry_reference(&args.reference)?;
-    let (digests, media_type) = (args.digests.clone(), args.media_type.as_deref().map(MediaType::from));
+    let (digests, media_type) = (digests(&args.digests)?, args.media_type.as_deref().map(MediaType::from));
     run(global, &args.fetch, reference, move |config, reference, options, output| {
         let fetcher = source::fetcher(config, reference, options)?;
         write_all(&fetcher, &digests, media_type.as_ref(), output)
     })
+}
+
+/// All of them, before anything is asked.
+fn digests(texts: &[String]) -> Result<Vec<Digest>, Failure> {
+    texts.iter().map(|text| text.parse().map_err(|error| Usage(format!("{text:?}: {error}")).into())).collect()
 }
 
 /// Fetches in a thread of its own, so that neither a silent server nor a signal is in the way of the end.

@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::registry_args::RegistryArgs;
 use super::settings;
-use crate::Digest;
 
 /// `fetch-object`
 #[derive(Args, Debug)]
@@ -17,7 +16,7 @@ pub(super) struct FetchObjectArgs {
     pub(super) reference: String,
     /// Content of the same repository to fetch instead, in this order
     #[arg(value_name = "DIGEST")]
-    pub(super) digests: Vec<Digest>,
+    pub(super) digests: Vec<String>,
     /// What the content of DIGEST is, such as application/json
     #[arg(long, value_name = "TYPE", requires = "digests")]
     pub(super) media_type: Option<String>,
@@ -33,7 +32,7 @@ pub(super) struct FetchBlobArgs {
     pub(super) reference: String,
     /// Content to fetch, in this order
     #[arg(value_name = "DIGEST", required = true)]
-    pub(super) digests: Vec<Digest>,
+    pub(super) digests: Vec<String>,
     /// What the content is, such as application/json
     #[arg(long, value_name = "TYPE")]
     pub(super) media_type: Option<String>,

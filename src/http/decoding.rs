@@ -68,7 +68,7 @@ pub(crate) fn decoded(response: Response, limit: u64) -> Result<Response, Error>
     let mut headers = response.headers;
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);
-    Ok(Response { body, headers, ..response })
+    Ok(Response { headers, body, ..response })
 }
 
 /// What was applied, in that order.
@@ -145,7 +145,7 @@ fn open_deflate(mut input: BufReader<Body>) -> io::Result<Body> {
 /// The two bytes that zlib data begins with (RFC 1950). No encoder begins raw data so: it would be a block without
 /// compression, whose padding is not zero.
 fn is_zlib(method: u8, flags: u8) -> bool {
-    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]) % 31 == 0
+    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
 /// Bytes that come to an end.

@@ -48,7 +48,7 @@ enum Open {
     /// All of them, here and verified.
     Whole(Cursor<Vec<u8>>),
     /// From the first one on.
-    Verifying(BlobReader),
+    Verifying(Box<BlobReader>),
     /// From another one on.
     Part(Box<dyn BlobBody>),
 }
@@ -126,7 +126,7 @@ impl Content {
             Some(Ok(body)) => body,
             _ => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, start)?),
         };
-        Ok(if start == 0 { Open::Verifying(BlobReader::new(body, digest, size)) } else { Open::Part(body) })
+        Ok(if start == 0 { Open::Verifying(Box::new(BlobReader::new(body, digest, size))) } else { Open::Part(body) })
     }
 
     /// An external server is asked for the whole, and what is before the position is read away.

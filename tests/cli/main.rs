@@ -9,6 +9,7 @@ mod cancelled;
 mod copying;
 mod credentials;
 mod explaining;
+mod fetching;
 mod generated;
 mod help;
 mod inspecting;

@@ -1,4 +1,5 @@
-//! `docs/transship.md`: its examples are run, in a home with an image of Docker's and an index.
+//! `docs/transship.md`: its examples are run, in a home with an image of Docker's and an index, and with a registry on the
+//! loopback that stands for the one of the examples.
 
 use std::path::Path;
 
@@ -6,7 +7,9 @@ use crate::console;
 use crate::made::{DOCKER, Form, OCI, blobs, config, index, layer};
 use crate::page::{blocks, document};
 use crate::support::clients::isolated;
+use crate::support::image::Image;
 use crate::support::peers::peer;
+use crate::support::registry::Registry;
 
 #[test]
 fn the_examples_do_what_the_manual_shows() {
@@ -15,7 +18,10 @@ fn the_examples_do_what_the_manual_shows() {
     }
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);
-    std::fs::write(path("registries.conf"), "").unwrap();
+    let registry = Registry::new().image("podman/hello", "latest", &Image::with_layers(["one", "two"])).serve();
+    let (prefix, location) = ("quay.io/podman", registry.reference("podman"));
+    let conf = format!("[[registry]]\nprefix = \"{prefix}\"\nlocation = \"{location}\"\ninsecure = true\n");
+    std::fs::write(path("registries.conf"), conf).unwrap();
     let policy = path(".config/containers/policy.json");
     std::fs::create_dir_all(policy.parent().unwrap()).unwrap();
     std::fs::write(policy, r#"{"default": [{"type": "insecureAcceptAnything"}]}"#).unwrap();

@@ -99,8 +99,8 @@ fn challenge(challenge: &str) -> Reply {
 
 const BEARER: &str = r#"Bearer realm="http://auth.test/token",service="svc",scope="repository:foo/bar:pull""#;
 
-fn token(document: Value) -> Reply {
-    Reply::json(&document)
+fn token(document: &Value) -> Reply {
+    Reply::json(document)
 }
 
 /// A registry that wants a token; `answers` are those of the token server.
@@ -110,7 +110,7 @@ fn bearer(wanted: &str, post: Reply, get: Reply) -> Script {
 
 /// The same where the first question is refused, or was not to be put.
 fn refusing(status: u16) -> Script {
-    bearer(BEARER, Reply::new(status), token(json!({"token": "T"})))
+    bearer(BEARER, Reply::new(status), token(&json!({"token": "T"})))
 }
 
 fn cut(body: Vec<u8>) -> Reply {
@@ -154,9 +154,9 @@ fn all() -> Vec<(&'static str, Script)> {
     let found = || vec![(BLOB, vec![blob()]), (GET, vec![manifest()])];
     let plain = || vec![("HEAD blobs", vec![blob()]), (HEAD, vec![manifest()]), (GET, vec![manifest()])];
     let only = |code: u16| vec![(HEAD, status(code))];
-    let no_token = || token(json!({}));
-    let granted = || token(json!({"token": "T"}));
-    let oauth = || token(json!({"access_token": "T"}));
+    let no_token = || token(&json!({}));
+    let granted = || token(&json!({"token": "T"}));
+    let oauth = || token(&json!({"access_token": "T"}));
     vec![
         ("tag: HEAD with digest+length", plain()),
         (
@@ -248,7 +248,7 @@ fn all() -> Vec<(&'static str, Script)> {
         ("bearer: token endpoint returns no token", bearer(BEARER, Reply::new(405), no_token())),
         (
             "bearer: token+access_token both present -> access_token wins",
-            bearer(BEARER, Reply::new(405), token(json!({"token": "other", "access_token": "T"}))),
+            bearer(BEARER, Reply::new(405), token(&json!({"token": "other", "access_token": "T"}))),
         ),
         ("basic: ok", vec![(HEAD, vec![challenge("Basic realm=\"r\""), manifest()])]),
         ("basic: no credentials", vec![(HEAD, vec![challenge("Basic realm=\"r\"")])]),
