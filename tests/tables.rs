@@ -69,7 +69,6 @@ const EXCUSED_OF_CONTAINERD: &[(&str, &str)] = &[
     ("gitpod_skip_n", PENDING),
     ("host_dir_names", PENDING),
     ("hosts_toml", PENDING),
-    ("http_traces", PENDING),
     ("k3s_registries_to_hosts", PENDING),
     ("localhost", PENDING),
     ("ns_query", PENDING),

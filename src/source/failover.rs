@@ -125,6 +125,6 @@ impl BlobBody for FailoverBody {
         if self.places.all.iter().any(Place::is_trusted) {
             return Remedy::AskAgain;
         }
-        Remedy::NobodyLeft(self.places.nobody_left(std::mem::take(&mut self.failures)))
+        Remedy::NobodyLeft(Box::new(self.places.nobody_left(std::mem::take(&mut self.failures))))
     }
 }

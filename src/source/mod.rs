@@ -121,7 +121,7 @@ pub enum Remedy {
     /// There is no other place.
     None,
     /// There is no other place, and this says who was asked.
-    NobodyLeft(Error),
+    NobodyLeft(Box<Error>),
 }
 
 /// No bytes, of nobody.
@@ -225,7 +225,7 @@ impl Read for BlobReader {
                 Err(error)
             }
             Remedy::None => Err(error),
-            Remedy::NobodyLeft(reason) => Err(io::Error::new(error.kind(), reason)),
+            Remedy::NobodyLeft(reason) => Err(io::Error::new(error.kind(), *reason)),
         }
     }
 }

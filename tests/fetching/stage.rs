@@ -52,8 +52,7 @@ impl Stage {
     pub(crate) fn options(&self) -> Options {
         let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "transship/test");
         let (server, closed) = (self.server.authority(), self.closed.address().to_string());
-        let network =
-            Network { wire: Arc::new(Rehosted { wire, server, closed }), clock: Arc::new(TestClock::default()) };
+        let network = Network::new(Arc::new(Rehosted { wire, server, closed }), Arc::new(TestClock::default()));
         Options { network: Some(network), ..Options::default() }
     }
 
