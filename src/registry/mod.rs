@@ -242,7 +242,7 @@ impl RegistryClient {
     /// Sends a request to the endpoint itself, authorised; any status.
     fn send(&self, operation: &Operation, request: &mut Request) -> Result<Response, Error> {
         let outcome = self.authorizer.send(request).map_err(|failure| unanswered(operation, failure));
-        self.or_neither(operation, outcome)
+        self.or_neither(operation, &request.method, outcome)
     }
 
     /// `/v2/<path>/<rest>`

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Error, ErrorResponse, Operation, RegistryClient};
-use crate::http::{self, Request, Response, StatusCode, header};
+use crate::http::{self, Method, Request, Response, StatusCode, header};
 use crate::safe_url::{ParseError, SafeUrl};
 
 /// Where the API is.
@@ -50,13 +50,14 @@ impl RegistryClient {
     pub(super) fn or_neither(
         &self,
         operation: &Operation,
+        method: &Method,
         outcome: Result<Response, Error>,
     ) -> Result<Response, Error> {
         let mut known = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(base) = &mut *known else { return outcome };
         let Some(https) = base.https_failure.clone() else { return outcome };
         let source = match outcome {
-            Ok(response) if is_told_off(&response) => {
+            Ok(response) if is_told_off(method, &response) => {
                 // It is one of https after all, which could not be asked then. A client may live long, so it asks again.
                 *known = None;
                 drop(known);
@@ -73,9 +74,10 @@ impl RegistryClient {
     }
 }
 
-/// True for what servers of https say to who speaks http. What a registry has to say is JSON.
-fn is_told_off(response: &Response) -> bool {
+/// True for what servers of https say to who speaks http. What a registry says is JSON, and to a mere question it hardly
+/// says that it is a bad one.
+fn is_told_off(method: &Method, response: &Response) -> bool {
     let is_json =
         response.single_header(header::CONTENT_TYPE).is_some_and(|content_type| content_type.contains("json"));
-    response.status == StatusCode::BAD_REQUEST && !is_json
+    response.status == StatusCode::BAD_REQUEST && [Method::GET, Method::HEAD].contains(method) && !is_json
 }

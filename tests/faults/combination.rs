@@ -16,6 +16,7 @@ use transship::{copy, destination};
 use crate::fault::Fault;
 use crate::position::{Position, Spot};
 use crate::proxy;
+use crate::support::docker_registry::DockerRegistry;
 use crate::support::impatient::{Impatient, Towards};
 use crate::support::local::tree;
 use crate::support::server::Server;
@@ -30,10 +31,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3 * 7 + 1);
 /// Who is faulty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sources {
-    OneFaulty,
-    TwoFaulty,
+    OneMirror,
+    TwoMirrors,
     /// Two mirrors and the origin.
-    AllFaulty,
+    All,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +59,9 @@ impl Sources {
     /// The number of sources, and how many of them are faulty.
     fn counts(self) -> (usize, usize) {
         match self {
-            Self::OneFaulty => (2, 1),
-            Self::TwoFaulty => (3, 2),
-            Self::AllFaulty => (3, 3),
+            Self::OneMirror => (2, 1),
+            Self::TwoMirrors => (3, 2),
+            Self::All => (3, 3),
         }
     }
 }
@@ -68,7 +69,7 @@ impl Sources {
 impl Combination {
     /// # Errors
     /// Whatever must never be.
-    pub(crate) fn run(&self, world: &World) -> Result<Outcome, String> {
+    pub(crate) fn run(self, world: &World) -> Result<Outcome, String> {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("copy");
         let (servers, asked, waited) = (self.servers(world), Arc::default(), Arc::default());
@@ -91,27 +92,27 @@ impl Combination {
         }
     }
 
-    fn spot(&self) -> Spot {
+    fn spot(self) -> Spot {
         self.position.spot()
     }
 
     /// Mirrors, then the origin.
-    fn servers(&self, world: &World) -> Vec<Server> {
+    fn servers(self, world: &World) -> Vec<Server> {
         let (count, faulty) = self.sources.counts();
         let server = |(index, registry): (usize, &str)| match index {
             _ if index < faulty => proxy::faulty(registry, self.fault, self.spot(), self.is_verified()),
             _ => proxy::healthy(registry),
         };
-        world.registries.iter().map(|registry| registry.host()).take(count).enumerate().map(server).collect()
+        world.registries.iter().map(DockerRegistry::host).take(count).enumerate().map(server).collect()
     }
 
     /// Only an insecure registry is pinged.
-    fn is_verified(&self) -> bool {
+    fn is_verified(self) -> bool {
         self.position != Position::Ping
     }
 
     fn machine(
-        &self,
+        self,
         world: &World,
         root: &Path,
         servers: &[Server],
@@ -126,18 +127,18 @@ impl Combination {
         let towards = towards.map(|server| Towards { authority: server.authority(), part: part.clone() }).collect();
         let inner = Impatient { patient, hasty, towards };
         let wire = Arc::new(Noting { inner, asked: Arc::clone(asked) });
-        let network = Some(Network { wire, clock: Arc::clone(clock) as _ });
+        let network = Some(Network::new(wire, Arc::clone(clock) as _));
         (config, Options { network, retry: Some(RetryPolicy::PATIENT), ..Options::default() })
     }
 
-    fn pull(&self, (config, options): &(Config, Options), path: &Path) -> Result<(), copy::Error> {
+    fn pull(self, (config, options): &(Config, Options), path: &Path) -> Result<(), copy::Error> {
         let source = source::open_with(config, &LOGICAL.parse().unwrap(), options)?;
         let destination = destination::open(&self.transport.reference(path)).unwrap();
         copy_image(&*source, &*destination)
     }
 
     /// A fault that nobody has met proves nothing.
-    fn check_reached(&self, servers: &[Server], asked: &[String], has_ended: bool) -> Result<(), String> {
+    fn check_reached(self, servers: &[Server], asked: &[String], has_ended: bool) -> Result<(), String> {
         let (_, faulty) = self.sources.counts();
         // Where the first one delivers in spite of it, nobody is asked behind it.
         let is_needed = |index: usize| index == 0 || !has_ended || is_asked(asked, &servers[1], "/v2/");
@@ -149,10 +150,10 @@ impl Combination {
     }
 
     /// Whatever is left, the next pull makes the image of it.
-    fn check_repair(&self, world: &World, path: &Path) -> Result<(), String> {
+    fn check_repair(self, world: &World, path: &Path) -> Result<(), String> {
         let home = tempfile::tempdir().unwrap();
         let servers = [proxy::healthy(world.registries[0].host())];
-        let network = Network { wire: Arc::clone(&world.patient), clock: Arc::new(SystemClock) };
+        let network = Network::new(Arc::clone(&world.patient), Arc::new(SystemClock));
         let options = Options { network: Some(network), ..Options::default() };
         let machine = (configure(home.path(), &servers, true), options);
         self.pull(&machine, path).map_err(|error| format!("the next pull fails: {}", one_line(&error)))?;
@@ -171,7 +172,9 @@ pub(crate) fn configure(root: &Path, servers: &[Server], is_verified: bool) -> C
         TLS.write_certs_d(&root.join("certs.d").join(authority));
     };
     put("[[registry]]\nprefix = \"registry.example\"", origin);
-    mirrors.iter().for_each(|mirror| put("[[registry.mirror]]", mirror));
+    for mirror in mirrors {
+        put("[[registry.mirror]]", mirror);
+    }
     fs::write(root.join("registries.conf"), conf).unwrap();
     let mut paths = Paths::isolated(root);
     paths.registries_conf = Some(root.join("registries.conf"));

@@ -76,8 +76,7 @@ impl Fault {
         match self {
             Self::Refuse => &["refused"],
             Self::Blackhole | Self::Stall | Self::Drip => &["timed out"],
-            Self::Reset => &["Peer disconnected"],
-            Self::Truncated => &["Peer disconnected"],
+            Self::Reset | Self::Truncated => &["Peer disconnected"],
             Self::TruncatedWithoutLength => &["cut at byte", "not a manifest"],
             Self::CorruptedByte => &["did not match", "not a manifest"],
             Self::WrongRange => &["asked for the bytes from", "status 206"],

@@ -14,7 +14,7 @@ use crate::fault::{FAULTS, Fault};
 use crate::position::{POSITIONS, Position};
 use crate::world::{Transport, World};
 
-const SOURCES: [Sources; 3] = [Sources::OneFaulty, Sources::TwoFaulty, Sources::AllFaulty];
+const SOURCES: [Sources; 3] = [Sources::OneMirror, Sources::TwoMirrors, Sources::All];
 /// Most of them wait for a timeout.
 const AT_A_TIME: usize = 8;
 /// Each takes seconds where this is a minute: what takes longer hangs.
@@ -31,7 +31,7 @@ fn expected(fault: Fault, position: Position, sources: Sources) -> Outcome {
         (_, Position::Ping, _) if fault.door(false).is_none() => Outcome::EndsItself,
         // It is slow, and comes to its end.
         (Fault::Drip, ..) => Outcome::EndsItself,
-        (_, _, Sources::AllFaulty) => Outcome::Fails,
+        (_, _, Sources::All) => Outcome::Fails,
         _ => Outcome::Ends,
     }
 }

@@ -70,17 +70,21 @@ impl Position {
 }
 
 impl Spot {
-    /// Where in this request's answer the fault is, if it is there at all: at a byte of the body, or in the whole for
-    /// `Some(None)`.
-    pub(crate) fn within(&self, request: &ReceivedRequest) -> Option<Option<usize>> {
-        let (start, end) = request.header("range").map_or((0, usize::MAX), range);
-        let is_covered = self.byte.is_none_or(|byte| (start..=end).contains(&byte));
-        (request.path().ends_with(&self.path) && is_covered).then(|| self.byte.map(|byte| byte - start))
+    /// Whether the answer to this request has the fault.
+    pub(crate) fn is_in(&self, request: &ReceivedRequest) -> bool {
+        let (start, end) = asked(request);
+        request.path().ends_with(&self.path) && self.byte.is_none_or(|byte| (start..=end).contains(&byte))
+    }
+
+    /// The byte in the answer's body.
+    pub(crate) fn byte_in(&self, request: &ReceivedRequest) -> Option<usize> {
+        self.byte.map(|byte| byte - asked(request).0)
     }
 }
 
 /// The first and the last byte of `bytes=5-` or `bytes=5-7`.
-fn range(header: &str) -> (usize, usize) {
-    let (start, end) = header.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+fn asked(request: &ReceivedRequest) -> (usize, usize) {
+    let Some(range) = request.header("range") else { return (0, usize::MAX) };
+    let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     (start.parse().unwrap(), end.parse().unwrap_or(usize::MAX))
 }

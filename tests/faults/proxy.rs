@@ -22,10 +22,7 @@ pub(crate) fn faulty(registry: &str, fault: Fault, spot: Spot, is_verified: bool
     let (registry, is_first) = (registry.to_owned(), spot.is_first);
     let handler = move |request: &ReceivedRequest| {
         let reply = forward(&registry, request);
-        match spot.within(request) {
-            Some(byte) => fault.spoil(reply, byte, &request.target),
-            None => reply,
-        }
+        if spot.is_in(request) { fault.spoil(reply, spot.byte_in(request), &request.target) } else { reply }
     };
     let server = Server::https(handler, &TLS);
     if let Some(door) = fault.door(is_verified).filter(|_| is_first) {

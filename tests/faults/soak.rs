@@ -1,7 +1,6 @@
 //! A process that pulls again and again from a registry that fails one request in twenty.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -103,7 +102,7 @@ fn the_process_that_pulls() {
     paths.certs_dir = Some(root.join("certs.d"));
     let config = Config::load_from(paths).unwrap();
     let timeouts = Timeouts { idle: Duration::from_secs(1), ..Timeouts::default() };
-    let network = Network { clock: Arc::new(HurriedClock::default()), ..Network::real(&config, timeouts) };
+    let network = Network::new(Network::real(&config, timeouts).wire, Arc::new(HurriedClock::default()));
     let (network, clients) = (Some(network), Some(Clients::default()));
     let options = Options { network, clients, ..Options::default() };
 
@@ -135,11 +134,8 @@ fn the_process_that_pulls() {
     }
     assert_eq!(names(root).iter().filter(|name| name.starts_with("copy")).count(), 0);
     let of = |usage: Usage| json!({"memory_kib": usage.memory_kib, "files": usage.files, "threads": usage.threads});
-    let mut reasons = String::new();
-    failed.iter().for_each(|(reason, count)| write!(reasons, "{count} × {reason}; ").unwrap());
-    let all_failed = failed.values().sum::<u64>();
     let figures = json!({
-        "ended": ended, "failed": all_failed, "reasons": reasons,
+        "ended": ended, "failed": failed.values().sum::<u64>(), "reasons": failed,
         "settled": of(settled), "most": of(most), "last": of(last),
     });
     println!("figures: {figures}");

@@ -73,7 +73,9 @@ impl World {
         let registries = [(); 3].map(|()| DockerRegistry::anonymous(&program));
         let home = tempfile::tempdir().unwrap();
         let (config, options) = plain(&home);
-        registries.iter().for_each(|registry| push(registry, &IMAGE));
+        for registry in &registries {
+            push(registry, &IMAGE);
+        }
         let from = registries[0].image("org/app:1").parse().unwrap();
         let undisturbed = |transport: Transport| {
             let path = home.path().join(format!("{transport:?}"));

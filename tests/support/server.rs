@@ -125,7 +125,7 @@ impl Shared {
             };
             let shared = Arc::clone(self);
             // It ends with its connection; an error is the peer's leave or a scripted fault.
-            std::thread::spawn(move || shared.serve(stream, number, &door));
+            std::thread::spawn(move || shared.serve(&stream, number, &door));
         }
         drop(listener);
         self.state.lock().unwrap().door = Door::Closed;
@@ -163,23 +163,23 @@ impl Shared {
         drop(self.changed.wait_while(state, |state| !state.is_stopped && !matches!(state.door, Door::Closed)));
     }
 
-    fn serve(&self, stream: TcpStream, number: usize, door: &Door) -> io::Result<()> {
+    fn serve(&self, stream: &TcpStream, number: usize, door: &Door) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let outcome = match (door, &self.tls) {
             (Door::Silent, _) => {
                 self.pause(None);
                 Ok(Ending::Closed)
             }
-            (Door::Saying(bytes), _) => (&stream).write_all(bytes).and_then(|()| drain(&stream)),
+            (Door::Saying(bytes), _) => (&*stream).write_all(bytes).and_then(|()| drain(stream)),
             (Door::Showing(config), _) | (_, Some(config)) => {
                 self.serve_tls(Arc::clone(config), stream.try_clone()?, number)
             }
-            (_, None) => self.converse(&mut &stream, number),
+            (_, None) => self.converse(&mut &*stream, number),
         };
         // Whoever keeps a clone of a socket keeps it open.
         self.state.lock().unwrap().connections[number - 1] = None;
         match outcome {
-            Ok(Ending::Reset) => set_socket_linger(&stream, Some(Duration::ZERO))?,
+            Ok(Ending::Reset) => set_socket_linger(stream, Some(Duration::ZERO))?,
             _ => stream.shutdown(Shutdown::Both)?,
         }
         Ok(())
