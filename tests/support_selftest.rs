@@ -17,7 +17,7 @@ use transship::Digest;
 
 use support::image::Image;
 use support::registry::Registry;
-use support::reply::Reply;
+use support::reply::{Door, Reply};
 use support::server::{Server, ServerTls};
 
 /// A client that hides nothing: it sends text and gives back whatever came until the end, and how that end was.
@@ -166,6 +166,47 @@ mod server {
         let server = Server::http(|_| Reply::reset());
         let error = Client::to(&server).send("GET", "/", &[]).rest().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_body_that_is_reset_or_has_no_length_comes_as_far_as_it_is_told() {
+        let server = Server::http(|_| Reply::ok("0123456789").reset_after(4));
+        let mut client = Client::to(&server);
+        client.send("GET", "/", &[]).head();
+        client.0.read_exact(&mut [0; 4]).unwrap();
+        assert_eq!(client.rest().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let server = Server::http(|_| Reply::ok("0123456789").until_close().cut_after(4));
+        let mut client = Client::to(&server);
+        assert_eq!(client.send("GET", "/", &[]).head().header("content-length"), None);
+        assert_eq!(client.rest().unwrap(), b"0123");
+    }
+
+    #[test]
+    fn a_door_holds_for_new_connections_and_the_open_ones_stay() {
+        let server = Server::http(|_| Reply::ok("0123"));
+        let mut open = Client::to(&server);
+        assert_eq!(open.send("GET", "/", &[]).answer().status, 200);
+        server.set_door(Door::Saying(b"no"));
+        assert_eq!(Client::to(&server).send("GET", "/", &[]).rest().unwrap(), b"no");
+        server.set_door(Door::Silent);
+        let mut silent = Client::to(&server);
+        silent.send("GET", "/", &[]).0.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+        assert!(silent.0.read(&mut [0]).is_err());
+        server.set_door(Door::Closed);
+        let refused = |server: &Server| TcpStream::connect(server.authority()).unwrap_err().kind();
+        assert_eq!(refused(&server), io::ErrorKind::ConnectionRefused);
+        // It lasts, and an open connection has nothing to do with it.
+        server.set_door(Door::Open);
+        assert_eq!(refused(&server), io::ErrorKind::ConnectionRefused);
+        assert_eq!(open.send("GET", "/", &[]).answer().status, 200);
+    }
+
+    #[test]
+    fn an_answer_may_close_the_door_behind_it() {
+        let server = Server::http(|_| Reply::close_without_answer().then(Door::Closed));
+        assert_eq!(Client::to(&server).send("GET", "/", &[]).rest().unwrap(), b"");
+        let refused = TcpStream::connect(server.authority()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]
