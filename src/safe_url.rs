@@ -84,12 +84,20 @@ impl SafeUrl {
     /// The same with a slash at the end of its path, so that what is [joined](Self::join) comes below it.
     #[must_use]
     pub(crate) fn as_directory(&self) -> Self {
+        if self.path().ends_with('/') { self.clone() } else { self.with_path(&format!("{}/", self.path())) }
+    }
+
+    /// The same with another path.
+    #[must_use]
+    pub(crate) fn with_path(&self, path: &str) -> Self {
         let mut url = self.clone();
-        if !url.0.path().ends_with('/') {
-            let path = format!("{}/", url.0.path());
-            url.0.set_path(&path);
-        }
+        url.0.set_path(path);
         url
+    }
+
+    /// True when there is more than scheme, host, port and path.
+    pub(crate) fn has_query_or_fragment(&self) -> bool {
+        self.0.query().is_some() || self.0.fragment().is_some()
     }
 
     /// The same over http.

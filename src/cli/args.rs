@@ -66,6 +66,23 @@ pub(super) struct Global {
     /// registries.conf to use instead of the user's and the system's
     #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration")]
     pub(super) registries_conf: Option<PathBuf>,
+    /// Directory of containerd's hosts.toml files to use instead of registries.conf; several have colons between them
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Configuration",
+          conflicts_with_all = ["registries_conf", "containerd_config", "k3s_registries"])]
+    pub(super) hosts_dir: Vec<PathBuf>,
+    /// config.toml of containerd to use instead of registries.conf
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration",
+          conflicts_with_all = ["registries_conf", "k3s_registries"])]
+    pub(super) containerd_config: Option<PathBuf>,
+    /// registries.yaml of k3s to use instead of registries.conf
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Configuration",
+        conflicts_with = "registries_conf"
+    )]
+    pub(super) k3s_registries: Option<PathBuf>,
     /// Directory of signature store configuration to use instead of the system's
     #[arg(long = "registries.d", global = true, value_name = "DIR", help_heading = "Configuration")]
     pub(super) registries_d: Option<PathBuf>,

@@ -10,7 +10,7 @@ use super::output::print;
 use super::{Failure, settings};
 use crate::config::policy_json::Requirement;
 use crate::config::registries_conf::Location;
-use crate::config::{Config, PullSource};
+use crate::config::{Config, Host, PullSource};
 use crate::error;
 use crate::policy::{self, Policy};
 use crate::reference::{ImageReference, Reference};
@@ -80,7 +80,9 @@ impl Explainer {
     }
 
     fn registry(&self, logical: &Reference) -> Result<(Value, Vec<Value>), Failure> {
-        let registry = self.config.registries.find(logical).map_or(Value::Null, |registry| {
+        // Whose rules those of registries.conf are not.
+        let registries = self.config.containerd.is_none().then_some(&self.config.registries);
+        let registry = registries.and_then(|registries| registries.find(logical)).map_or(Value::Null, |registry| {
             json!({
                 "prefix": registry.prefix.as_str(),
                 "location": registry.location.as_ref().map_or("", Location::as_str),
@@ -96,24 +98,30 @@ impl Explainer {
     fn source(&self, logical: &Reference, source: &PullSource) -> Result<Value, Failure> {
         let physical = &source.physical;
         let insecure = self.options.tls_verify.map_or(source.insecure, |verify| !verify);
-        let certs_dir = match &self.options.cert_dir {
-            Some(dir) => Some(dir.clone()),
-            None => self.config.certs(physical.domain())?.path,
+        let certs_dir = match (&self.options.cert_dir, &source.host) {
+            (Some(dir), _) => Some(dir.clone()),
+            (None, Some(host)) => host.certs.path.clone(),
+            (None, None) => self.config.certs(physical.domain())?.path,
         };
-        Ok(json!({
+        let mut told = json!({
             "reference": physical.to_string(),
             "location": source.location,
             "insecure": insecure,
             "mirror": source.mirror,
-            "credentials": self.credentials(logical, physical)?,
+            "credentials": self.credentials(logical, source)?,
             "certs_dir": certs_dir.map(|dir| dir.display().to_string()),
             "lookaside": self.config.registries_d.lookaside(physical)?.to_string(),
             "attachments": self.config.registries_d.use_sigstore_attachments(physical),
-        }))
+        });
+        if let (Some(told), Some(of_containerd)) = (told.as_object_mut(), source.host.as_deref()) {
+            told.insert("host".to_owned(), host(of_containerd));
+        }
+        Ok(told)
     }
 
     /// Whose credentials would be sent; never the secret.
-    fn credentials(&self, logical: &Reference, physical: &Reference) -> Result<Value, Failure> {
+    fn credentials(&self, logical: &Reference, source: &PullSource) -> Result<Value, Failure> {
+        let physical = &source.physical;
         if self.options.anonymous {
             return Ok(Value::Null);
         }
@@ -122,6 +130,13 @@ impl Explainer {
             let username = identity.credentials.as_ref().map(|credentials| credentials.username().to_owned());
             let kind = if identity.token.is_some() { "token" } else { "basic" };
             return Ok(json!({"file": null, "key": null, "username": username, "kind": kind}));
+        }
+        if let Some((host, credentials)) =
+            source.host.as_ref().and_then(|host| Some((host, host.credentials.as_ref()?)))
+        {
+            let kind = if credentials.identity_token().is_some() { "identity-token" } else { "basic" };
+            let username = credentials.username();
+            return Ok(json!({"file": file(host), "key": host.base.authority(), "username": username, "kind": kind}));
         }
         Ok(self.config.credentials(physical)?.map_or(Value::Null, |found| {
             json!({
@@ -132,6 +147,24 @@ impl Explainer {
             })
         }))
     }
+}
+
+/// What containerd's files say of a host; no value of a header, which may be a secret.
+fn host(host: &Host) -> Value {
+    let headers: Vec<_> = host.headers.iter().map(|header| header.name.as_str()).collect();
+    json!({
+        "base": host.base.to_string(),
+        "or_http": host.or_http,
+        "capabilities": host.capabilities.to_string(),
+        "ns": host.namespace,
+        "rewrite": host.rewrite,
+        "headers": headers,
+        "place": host.place.as_ref().map(ToString::to_string),
+    })
+}
+
+fn file(host: &Host) -> Option<String> {
+    host.place.as_ref().map(|place| place.file().display().to_string())
 }
 
 /// The same for a person.
@@ -154,6 +187,9 @@ fn page(value: &Value) -> String {
         let kind = if is_true(source, "/mirror") { "mirror" } else { "origin" };
         let insecure = if is_true(source, "/insecure") { " (insecure)" } else { "" };
         line(kind, format!("{}{insecure}", text(source, "/reference")));
+        for told in source.get("host").map(told_of_host).unwrap_or_default() {
+            line("", told);
+        }
         if let Some(credentials) = source.get("credentials").filter(|credentials| credentials.is_object()) {
             let from = credentials.get("file").and_then(Value::as_str).unwrap_or("the command line");
             line("", format!("as {} ({}, from {from})", text(credentials, "/username"), text(credentials, "/kind")));
@@ -168,6 +204,20 @@ fn page(value: &Value) -> String {
         }
     }
     page
+}
+
+/// The lines about a host of containerd's files.
+fn told_of_host(host: &Value) -> Vec<String> {
+    if !host.is_object() {
+        return Vec::new();
+    }
+    let or_http = if is_true(host, "/or_http") { ", or http" } else { "" };
+    let at = format!("at {}{or_http} ({})", text(host, "/base"), text(host, "/capabilities"));
+    let told = |field: &str, words: &str| Some(format!("{words} {}", host.get(field)?.as_str()?));
+    [Some(at), told("rewrite", "by the rewrite"), told("ns", "for"), told("place", "as said in")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The image as it was given, unless that is not one line.

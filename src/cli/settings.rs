@@ -8,6 +8,7 @@ use super::args::Global;
 use super::registry_args::Access;
 use super::{Failure, Usage, interrupt};
 use crate::Secret;
+use crate::config::containerd::{HostsDirs, Registries};
 use crate::config::credentials::Credentials;
 use crate::config::{Config, Paths};
 use crate::http::{Cancellable, RetryPolicy, Timeouts};
@@ -33,7 +34,19 @@ pub(super) fn config(global: &Global, access: &Access) -> Result<Config, Failure
     paths.registries_d = global.registries_d.clone().or(paths.registries_d);
     paths.policy_json = global.policy.clone().or(paths.policy_json);
     paths.auth_file = access.authfile.clone().or(paths.auth_file);
-    Ok(Config::load_from(paths)?)
+    let mut config = Config::load_from(paths)?;
+    config.containerd = containerd(&config.paths, global)?;
+    Ok(config)
+}
+
+/// The one family of containerd's files that was named.
+fn containerd(paths: &Paths, global: &Global) -> Result<Option<Registries>, Failure> {
+    Ok(match (global.hosts_dir.as_slice(), &global.containerd_config, &global.k3s_registries) {
+        ([], None, None) => None,
+        (_, Some(file), _) => Some(Registries::load_containerd_config(file, paths)?),
+        (_, _, Some(file)) => Some(Registries::load_k3s(file)?),
+        (dirs, ..) => Some(Registries::hosts_dirs(dirs.iter().flat_map(|dirs| HostsDirs::new(dirs).roots).collect())),
+    })
 }
 
 pub(super) fn options(config: &Config, global: &Global, access: Access) -> Result<Options, Failure> {

@@ -192,10 +192,7 @@ impl AuthFile {
 
 impl Entry {
     fn decode(&self, key: &str) -> Result<Option<Credentials>, EntryError> {
-        // Go's decoder passes over line ends.
-        let encoded: String = self.auth.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-        let decoded = BASE64.decode(encoded).map_err(|_| EntryError::Base64(key.to_owned()))?;
-        let text = String::from_utf8(decoded).map_err(|_| EntryError::Utf8(key.to_owned()))?;
+        let text = decode(self.auth.expose(), key)?;
         let Some((username, password)) = text.split_once(':') else {
             if !text.is_empty() {
                 log::warn!(
@@ -208,6 +205,14 @@ impl Entry {
             .with_identity_token(self.identity_token.expose().as_str());
         Ok((!credentials.is_empty()).then_some(credentials))
     }
+}
+
+/// What is in the `auth` of an entry: `user:password`.
+pub(super) fn decode(auth: &str, key: &str) -> Result<String, EntryError> {
+    // Go's decoder passes over line ends.
+    let encoded: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let decoded = BASE64.decode(encoded).map_err(|_| EntryError::Base64(key.to_owned()))?;
+    String::from_utf8(decoded).map_err(|_| EntryError::Utf8(key.to_owned()))
 }
 
 const DOCKER_HUB: &str = "index.docker.io";

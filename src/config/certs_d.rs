@@ -149,7 +149,7 @@ impl CertsDir {
     }
 }
 
-fn list(path: &Path) -> io::Result<Vec<OsString>> {
+pub(super) fn list(path: &Path) -> io::Result<Vec<OsString>> {
     let mut names =
         fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
@@ -190,7 +190,7 @@ fn is_listed(path: &Path, names: &[OsString]) -> bool {
     path.file_name().is_some_and(|name| names.iter().any(|listed| listed == name))
 }
 
-fn require_certificate(file: PemFile) -> Result<PemFile, Error> {
+pub(super) fn require_certificate(file: PemFile) -> Result<PemFile, Error> {
     let has_certificate = file.bytes.split(|&byte| byte == b'\n').any(|line| line.starts_with(CERTIFICATE_LABEL));
     if has_certificate { Ok(file) } else { Err(Error::NoCertificate(file.path)) }
 }

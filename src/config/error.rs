@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{registries_conf, registries_d};
+use super::{containerd, registries_conf, registries_d};
 
 /// A place in a file: `/etc/containers/registries.conf:12:3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// Where the byte `offset` of `text` is.
-    pub(super) fn of_offset(file: &Path, text: &[u8], offset: usize) -> Self {
+    pub(in crate::config) fn of_offset(file: &Path, text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let lines = before.split(|byte| *byte == b'\n');
         let last = String::from_utf8_lossy(lines.clone().next_back().unwrap_or_default()).into_owned();
@@ -101,6 +101,14 @@ pub enum Error {
         place: Place,
         /// Which rule.
         source: registries_d::Invalid,
+    },
+    /// Against a rule of containerd's files, or of k3s'.
+    #[error("invalid registry host configuration at {place}")]
+    Containerd {
+        /// Where.
+        place: Place,
+        /// Which rule.
+        source: containerd::Invalid,
     },
     /// policy.json is needed, and there is none.
     #[error(

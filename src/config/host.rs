@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::certs_d::CertsDir;
 use super::credentials::Credentials;
+use super::error::Place;
 use crate::safe_url::SafeUrl;
 use crate::secret::Secret;
 
@@ -30,6 +31,10 @@ pub struct Host {
     pub credentials: Option<Credentials>,
     /// The registry that it stands for, where its own name is another: the query parameter `ns`.
     pub namespace: Option<String>,
+    /// The rule that made the repository's name, as `pattern -> replacement`; `None` where it kept its name.
+    pub rewrite: Option<String>,
+    /// Where all this is written; `None` for what holds where nothing is.
+    pub place: Option<Place>,
 }
 
 impl Host {
@@ -45,6 +50,8 @@ impl Host {
             dial_timeout: None,
             credentials: None,
             namespace: None,
+            rewrite: None,
+            place: None,
         }
     }
 }
@@ -75,6 +82,16 @@ pub struct Capabilities {
 impl Capabilities {
     /// Everything: what a host has of which nothing else is said.
     pub const ALL: Self = Self { pull: true, resolve: true, push: true, referrers: true };
+    /// Nothing.
+    pub const NONE: Self = Self { pull: false, resolve: false, push: false, referrers: false };
+    /// What a mirror has: everything but to take content.
+    pub const MIRROR: Self = Self { push: false, ..Self::ALL };
+
+    /// True when none of `others` is missing.
+    pub fn contain(self, others: Self) -> bool {
+        let Self { pull, resolve, push, referrers } = others;
+        (self.pull || !pull) && (self.resolve || !resolve) && (self.push || !push) && (self.referrers || !referrers)
+    }
 }
 
 impl fmt::Display for Capabilities {

@@ -4,15 +4,39 @@ use super::auth_file::AuthKey;
 use super::certs_d::{self, CertsDir};
 use super::credential_helper::HelperRunner;
 use super::credentials::{self, FoundCredentials};
-use super::{Config, PullSource, RewriteError};
+use super::{Config, Error, PullSource, RewriteError};
 use crate::reference::Reference;
+
+/// Why nobody can say where an image is read from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// A location of registries.conf makes no name. Prints as its cause.
+    #[error("{0}")]
+    Rewrite(#[from] RewriteError),
+    /// A file of containerd's, which are read anew for each image, cannot be used. Prints as its cause.
+    #[error("{0}")]
+    File(#[from] Error),
+}
 
 impl Config {
     /// Where an image may be read from: the mirrors in their order, the primary last. Never empty.
     ///
     /// This is the one place where another file that names mirrors would join.
-    pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, RewriteError> {
-        self.registries.pull_sources(logical)
+    pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, LookupError> {
+        match &self.containerd {
+            Some(registries) => Ok(registries.pull_sources(logical)?),
+            None => Ok(self.registries.pull_sources(logical)?),
+        }
+    }
+
+    /// Where an image is written to and deleted from: the primary of registries.conf; with containerd's files, the first
+    /// host that may be pushed to. `None` where there is no such host.
+    pub fn push_target(&self, logical: &Reference) -> Result<Option<PullSource>, LookupError> {
+        match &self.containerd {
+            Some(registries) => Ok(registries.hosts(logical)?.into_iter().find(|host| host.capabilities().push)),
+            None => Ok(self.registries.pull_sources(logical)?.pop()),
+        }
     }
 
     /// The credentials for a repository, from the auth files or a credential helper; `None` means to ask without any.

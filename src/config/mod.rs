@@ -8,6 +8,7 @@ use log::debug;
 pub mod auth_file;
 mod bounded;
 pub mod certs_d;
+pub mod containerd;
 pub mod credential_helper;
 pub mod credentials;
 mod domain;
@@ -16,6 +17,7 @@ pub mod host;
 pub mod login;
 mod lookaside_url;
 mod lookup;
+mod pairs;
 pub mod paths;
 pub mod policy_json;
 pub mod pull_source;
@@ -27,6 +29,8 @@ pub(crate) use bounded::read as read_bounded;
 pub use error::{Error, MAX_FILE_SIZE};
 pub use host::{Capabilities, Host, HostHeader};
 pub use lookaside_url::{LookasideError, LookasideUrl, StorageLocation};
+pub use lookup::LookupError;
+pub(crate) use pairs::Pairs;
 pub(crate) use paths::effective_uid;
 pub use paths::{Environment, Paths};
 pub use policy_json::PolicyJson;
@@ -48,6 +52,8 @@ pub use registries_d::RegistriesD;
 pub struct Config {
     /// registries.conf and its drop-ins: mirrors, blocked and insecure registries.
     pub registries: RegistriesConf,
+    /// The files of containerd or k3s, where those say where images come from, and not registries.conf.
+    pub containerd: Option<containerd::Registries>,
     /// registries.d: where signatures are.
     pub registries_d: RegistriesD,
     /// Where the files are, the ones that are read later included.
@@ -65,7 +71,7 @@ impl Config {
         let registries = RegistriesConf::load(&paths)?;
         let registries_d = RegistriesD::load(&paths)?;
         debug!("registries configuration: {:?}", registries.files());
-        Ok(Self { registries, registries_d, paths })
+        Ok(Self { registries, containerd: None, registries_d, paths })
     }
 
     /// Reads policy.json. There is no default policy: without the file this fails.

@@ -286,6 +286,11 @@ impl Paths {
         self.user("certs.d").into_iter().chain(system).map(|base| base.join(host_port)).collect()
     }
 
+    /// The directories with a hosts.toml for each registry that containerd reads when its configuration names none.
+    pub fn default_hosts_dirs(&self) -> Vec<PathBuf> {
+        ["etc/containerd/certs.d", "etc/docker/certs.d"].map(|path| self.environment.in_system(path)).to_vec()
+    }
+
     /// The signature store where registries.d names none; `None` for a user without a home.
     pub fn default_lookaside_dir(&self) -> Option<PathBuf> {
         match self.user_id() {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use log::trace;
 
-use super::Host;
 use super::error::Place;
 use super::registries_conf::{Location, PullFromMirror, RegistriesConf, Registry};
+use super::{Capabilities, Host};
 use crate::reference::{self, Reference};
 
 /// One place to read an image from.
@@ -44,7 +44,12 @@ impl PullSource {
 
     /// Whether it may be asked what a tag names.
     pub fn can_resolve(&self) -> bool {
-        self.host.as_ref().is_none_or(|host| host.capabilities.resolve)
+        self.capabilities().resolve
+    }
+
+    /// What it may be asked for: everything, where nobody says otherwise.
+    pub fn capabilities(&self) -> Capabilities {
+        self.host.as_ref().map_or(Capabilities::ALL, |host| host.capabilities)
     }
 }
 

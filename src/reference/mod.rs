@@ -260,6 +260,12 @@ impl Reference {
         namespaces
     }
 
+    /// The same tag and digest in the repository `path` of a host whose name comes from a URL. It may be a single label, or
+    /// an address in brackets: what is printed of it is then for people, and does not read back.
+    pub(crate) fn at_host(&self, host: &str, path: &str) -> Result<Self, ParseError> {
+        Ok(Self { name: parse::name_at(host, path)?, ..self.clone() })
+    }
+
     fn push_tag_and_digest(&self, text: &mut String) {
         if let Some(tag) = &self.tag {
             text.push(':');

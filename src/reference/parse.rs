@@ -32,6 +32,19 @@ fn parse_name(text: &str) -> Result<Name, ParseError> {
         Some((first, rest)) if is_domain(first) => (first, rest),
         _ => ("", text),
     };
+    check_path(text, path)?;
+    Ok(Name { domain: domain.to_owned(), path: path.to_owned() })
+}
+
+/// The repository at a host whose name comes from a URL: one of a single label, or an address, which no reference begins
+/// with.
+pub(super) fn name_at(host: &str, path: &str) -> Result<Name, ParseError> {
+    check_path(&format!("{host}/{path}"), path)?;
+    Ok(Name { domain: host.to_owned(), path: path.to_owned() })
+}
+
+/// Checks the components of `path`, which ends `text`, and the length of the whole.
+fn check_path(text: &str, path: &str) -> Result<(), ParseError> {
     let mut position = text.chars().count() - path.chars().count() + 1;
     for component in path.split('/') {
         if !is_path_component(component) {
@@ -46,7 +59,7 @@ fn parse_name(text: &str) -> Result<Name, ParseError> {
     if text.len() > MAX_NAME_LENGTH {
         return Err(ParseError::TooLong(text.len()));
     }
-    Ok(Name { domain: domain.to_owned(), path: path.to_owned() })
+    Ok(())
 }
 
 /// `label(.label)*[:port]`, where a label has letters, digits and inner hyphens.

@@ -42,6 +42,12 @@ pub enum Error {
         /// What was asked for.
         reference: Reference,
     },
+    /// No host that is configured takes content.
+    #[error("{reference}: no host is configured that takes images (capability \"push\")")]
+    NoPushTarget {
+        /// What was to be written.
+        reference: Reference,
+    },
     /// A header that is configured for a host cannot be sent.
     #[error("{reference}: the header {name:?} that is configured for its host is no HTTP header")]
     Header {
@@ -58,9 +64,9 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// A configured location makes no name. Prints as its cause.
+    /// The configuration does not say where to read from. Prints as its cause.
     #[error("{0}")]
-    Rewrite(#[from] config::RewriteError),
+    Lookup(#[from] config::LookupError),
     /// A login is for something that is no registry. Prints as its cause.
     #[error("{0}")]
     NotARegistry(#[from] config::auth_file::KeyError),

@@ -120,37 +120,41 @@ pub fn head(config: &Config, image: &DockerReference, options: &Options) -> Resu
     RegistrySource::head(image, config.pull_sources(logical)?, settings)
 }
 
-/// A client for the registry itself, as far as mirrors are concerned: for what only the origin knows, such as the tags.
+/// A client for the registry itself, as far as mirrors are concerned: for what only the origin knows, such as the tags. With
+/// containerd's files, that is the last host that may say what a tag names.
 pub fn registry_client(
     config: &Config,
     reference: &Reference,
     options: &Options,
 ) -> Result<Arc<RegistryClient>, Error> {
-    Settings::new(config, reference.domain(), options).client(&primary(config, reference)?, true)
+    let mut sources = config.pull_sources(reference)?;
+    sources.retain(PullSource::can_resolve);
+    let origin = sources.pop().ok_or_else(|| Error::NoResolver { reference: reference.clone() })?;
+    Settings::new(config, reference.domain(), options).client(&origin, true)
 }
 
-/// A client that writes to the registry itself, never to a mirror, and the reference there.
+/// A client that writes to the place for that ([`Config::push_target`]), and the reference there.
 pub(crate) fn push_client(
     config: &Config,
     reference: &Reference,
     options: &Options,
 ) -> Result<(Arc<RegistryClient>, Reference), Error> {
-    let primary = primary(config, reference)?;
+    let primary = push_target(config, reference)?;
     let client = Settings::new(config, reference.domain(), options).push_client(&primary)?;
     Ok((client, primary.physical))
 }
 
-/// A client that deletes from the registry itself, never from a mirror, and the reference there.
+/// A client that deletes from the same place, and the reference there.
 pub(crate) fn delete_client(
     config: &Config,
     reference: &Reference,
     options: &Options,
 ) -> Result<(Arc<RegistryClient>, Reference), Error> {
-    let primary = primary(config, reference)?;
+    let primary = push_target(config, reference)?;
     let client = Settings::new(config, reference.domain(), options).delete_client(&primary)?;
     Ok((client, primary.physical))
 }
 
-fn primary(config: &Config, reference: &Reference) -> Result<PullSource, Error> {
-    config.pull_sources(reference)?.pop().ok_or(Error::NoPullSource)
+fn push_target(config: &Config, reference: &Reference) -> Result<PullSource, Error> {
+    config.push_target(reference)?.ok_or_else(|| Error::NoPushTarget { reference: reference.clone() })
 }

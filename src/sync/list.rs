@@ -4,18 +4,15 @@
 //! with a message (a name that is none, a pattern that cannot be read, a key that nobody knows) is an error here: a
 //! list that is only half followed is a mirror with holes in it.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::constraint::{NotAConstraint, VersionConstraint};
 use crate::config::credentials::Credentials;
 use crate::config::error::Place;
-use crate::config::{self, MAX_FILE_SIZE};
+use crate::config::{self, MAX_FILE_SIZE, Pairs};
 use crate::digest::Digest;
 use crate::reference::{self, Reference, Tag};
 use crate::registry::Identity;
@@ -102,12 +99,15 @@ pub enum Invalid {
     Constraint(#[source] NotAConstraint),
 }
 
+/// Entries in the order of the file, and where each is.
+type Named<V> = Pairs<Spanned<String>, V>;
+
 #[derive(serde::Deserialize, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawRegistry {
-    images: Option<Pairs<Option<Vec<Spanned<String>>>>>,
-    images_by_tag_regex: Option<Pairs<Spanned<String>>>,
-    images_by_semver: Option<Pairs<Spanned<String>>>,
+    images: Option<Named<Option<Vec<Spanned<String>>>>>,
+    images_by_tag_regex: Option<Named<Spanned<String>>>,
+    images_by_semver: Option<Named<Spanned<String>>>,
     credentials: Option<RawCredentials>,
     tls_verify: Option<bool>,
     cert_dir: Option<PathBuf>,
@@ -138,7 +138,7 @@ impl ImageList {
     /// Reads a file that is in memory; `file` is its name in errors.
     pub fn parse(bytes: &[u8], file: &Path) -> Result<Self, ListError> {
         let text = std::str::from_utf8(bytes).map_err(|error| config::Error::utf8(file, bytes, error))?;
-        let raw: Option<Pairs<Option<RawRegistry>>> =
+        let raw: Option<Named<Option<RawRegistry>>> =
             serde_saphyr::from_str(text).map_err(|error| config::Error::yaml(file, error))?;
         let registries = raw.into_iter().flat_map(|raw| raw.0);
         let registries = registries.map(|(name, raw)| Reading { file, name }.registry(raw.unwrap_or_default()));
@@ -244,33 +244,6 @@ pub(super) fn is_registry(name: &str) -> bool {
     })
 }
 
-fn entries<V>(pairs: Option<Pairs<V>>) -> Vec<(Spanned<String>, V)> {
+fn entries<V>(pairs: Option<Named<V>>) -> Vec<(Spanned<String>, V)> {
     pairs.map(|pairs| pairs.0).unwrap_or_default()
-}
-
-/// A map in the order of the file. A key that stands twice is an error of the reader below.
-struct Pairs<V>(Vec<(Spanned<String>, V)>);
-
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PairsVisitor(PhantomData))
-    }
-}
-
-struct PairsVisitor<V>(PhantomData<V>);
-
-impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
-    type Value = Pairs<V>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Pairs(pairs))
-    }
 }

@@ -1,0 +1,124 @@
+//! Where images come from, in the words of containerd and of k3s: the hosts.toml tree, the CRI's registry table of a
+//! config.toml, and registries.yaml.
+//!
+//! All of them come to the same values as registries.conf: [`PullSource`]s, whose [`Host`](super::Host) says how they are
+//! reached.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::paths::Paths;
+use super::pull_source::PullSource;
+use crate::reference::Reference;
+
+mod base;
+mod certificates;
+mod cri;
+mod document;
+mod host_entry;
+mod hosts_dir;
+mod hosts_toml;
+mod invalid;
+mod k3s;
+mod mirrors;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+pub use cri::CriRegistry;
+pub use hosts_dir::HostsDirs;
+pub use invalid::Invalid;
+pub use mirrors::Mirrors;
+
+/// The files that say where images come from, instead of registries.conf.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Registries {
+    /// Directories with a hosts.toml for each registry.
+    HostsDir(HostsDirs),
+    /// The registry table of containerd's config.toml.
+    Cri(CriRegistry),
+    /// k3s' registries.yaml.
+    K3s(Mirrors),
+}
+
+/// What holds for a host of which nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Defaults {
+    /// How the registry itself is reached; `None` for https, but for this machine.
+    pub scheme: Option<Scheme>,
+    /// There are TLS settings for all hosts, so https is tried where http is written.
+    pub tls: bool,
+}
+
+/// How a host is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl Registries {
+    /// Directories, each with a directory for each registry.
+    pub fn hosts_dirs(roots: Vec<PathBuf>) -> Self {
+        Self::HostsDir(HostsDirs::of_roots(roots))
+    }
+
+    /// Reads a config.toml of containerd; `paths` has the directories that count where it names none.
+    pub fn load_containerd_config(file: &Path, paths: &Paths) -> Result<Self, Error> {
+        CriRegistry::load(file, paths).map(Self::Cri)
+    }
+
+    /// Reads a registries.yaml of k3s.
+    pub fn load_k3s(file: &Path) -> Result<Self, Error> {
+        k3s::load(file).map(Self::K3s)
+    }
+
+    /// Reads a registries.yaml that is in memory; `file` is its name in errors.
+    pub fn parse_k3s(bytes: &[u8], file: &Path) -> Result<Self, Error> {
+        k3s::parse(bytes, file).map(Self::K3s)
+    }
+
+    /// The hosts for an image, in their order, whatever they may be asked for. The last one stands for the registry
+    /// itself. Never empty.
+    pub fn hosts(&self, logical: &Reference) -> Result<Vec<PullSource>, Error> {
+        let domain = logical.domain();
+        let (entries, defaults) = match self {
+            Self::HostsDir(dirs) => (dirs.entries(domain)?, dirs.defaults),
+            Self::Cri(registry) => (registry.entries(domain)?, Defaults::default()),
+            Self::K3s(mirrors) => (mirrors.entries(domain)?, Defaults::default()),
+        };
+        host_entry::pull_sources(&entries, logical, defaults)
+    }
+
+    /// Those that may be asked for content, the last being the primary. Never empty.
+    pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, Error> {
+        let mut hosts = self.hosts(logical)?;
+        let place = hosts.last().and_then(|source| source.host.as_ref()?.place.clone());
+        hosts.retain(|source| source.capabilities().pull);
+        match (hosts.last_mut(), place) {
+            (Some(last), _) => last.mirror = false,
+            (None, Some(place)) => {
+                return Err(Error::Containerd { place, source: Invalid::NoPull(logical.to_string()) });
+            }
+            (None, None) => {}
+        }
+        Ok(hosts)
+    }
+}
+
+/// The reason, which is below a drawing of where it is.
+fn last_line(text: &str) -> String {
+    text.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
