@@ -47,7 +47,6 @@ const PENDING: &str = "not read yet";
 
 /// The same for the tables of containerd, which are files.
 const EXCUSED_OF_CONTAINERD: &[(&str, &str)] = &[
-    ("add_query", PENDING),
     ("content_encoding", PENDING),
     ("cri_docker_reference", PENDING),
     ("cri_image_refs", PENDING),
@@ -68,8 +67,6 @@ const EXCUSED_OF_CONTAINERD: &[(&str, &str)] = &[
     ("referrers", PENDING),
     ("registry_error_format", PENDING),
     ("retry_policy", PENDING),
-    ("rewrites", PENDING),
-    ("rewrites_multi", PENDING),
     ("token_scopes", PENDING),
     ("transient_transport_error", PENDING),
     ("transport_retry", PENDING),

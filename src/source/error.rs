@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// The configuration does not say where to read from. Prints as its cause.
     #[error("{0}")]
-    Lookup(#[from] config::LookupError),
+    Lookup(#[source] Box<config::LookupError>),
     /// A login is for something that is no registry. Prints as its cause.
     #[error("{0}")]
     NotARegistry(#[from] config::auth_file::KeyError),
@@ -375,6 +375,12 @@ impl fmt::Display for AllSourcesFailed {
 impl std::error::Error for AllSourcesFailed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.primary.error)
+    }
+}
+
+impl From<config::LookupError> for Error {
+    fn from(error: config::LookupError) -> Self {
+        Self::Lookup(Box::new(error))
     }
 }
 

@@ -33,6 +33,8 @@ struct Shared {
     x5c: String,
     stopped: AtomicBool,
     asked: Mutex<Vec<Asked>>,
+    /// Who asks for anything else is refused.
+    only: Mutex<Option<String>>,
 }
 
 /// One request for a token.
@@ -51,7 +53,8 @@ impl TokenServer {
         let key =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &SystemRandom::new()).expect("a key");
         let x5c = BASE64_STANDARD.encode(signer.cert.der());
-        let shared = Arc::new(Shared { key, x5c, stopped: AtomicBool::new(false), asked: Mutex::default() });
+        let (asked, only) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { key, x5c, stopped: AtomicBool::new(false), asked, only });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::spawn({
@@ -69,6 +72,11 @@ impl TokenServer {
     /// The PEM that the registry verifies tokens with.
     pub fn certificate(&self) -> &str {
         &self.certificate
+    }
+
+    /// Refuses each request from now on that asks for anything but this scope.
+    pub fn refuse_all_but(&self, scope: &str) {
+        *self.shared.only.lock().unwrap() = Some(scope.to_owned());
     }
 
     /// The requests since the last call, in order.
@@ -132,6 +140,9 @@ impl Shared {
         self.asked.lock().unwrap().push(asked.clone());
         if authorization.is_some() && !authenticated {
             return ("401 Unauthorized", json!({"details": "incorrect username or password"}).to_string());
+        }
+        if self.only.lock().unwrap().as_ref().is_some_and(|only| asked.scopes != std::slice::from_ref(only)) {
+            return ("403 Forbidden", json!({"details": "that is not for you"}).to_string());
         }
         let access: Vec<Value> = asked.scopes.iter().filter_map(|scope| grant(scope, authenticated)).collect();
         ("200 OK", json!({"token": self.sign(&access), "expires_in": 300}).to_string())
