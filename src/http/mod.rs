@@ -22,6 +22,7 @@ mod redirect;
 mod retry;
 mod tls;
 mod ureq;
+mod watch;
 
 pub use cancel::Cancellable;
 pub use clock::{Clock, SystemClock, TestClock};
@@ -34,6 +35,7 @@ pub(crate) use retry::retry_after;
 pub use retry::{RetryPolicy, Retrying};
 pub use tls::{ClientIdentity, Tls, TlsError};
 pub use ureq::{Timeouts, UreqWire};
+pub use watch::{ProgressWatch, Watched};
 
 /// Sends one request and returns its response as the server gave it.
 ///
@@ -267,6 +269,14 @@ pub enum Error {
     Cancelled {
         /// What would have been asked.
         url: SafeUrl,
+    },
+    /// Nothing came over any request for too long: see [`ProgressWatch`].
+    #[error("{url}: given up, no byte has come from anywhere for {}", seconds(*.after))]
+    NoProgress {
+        /// What was asked, or would have been.
+        url: SafeUrl,
+        /// The limit that ran out.
+        after: Duration,
     },
     /// Recorded traffic could not answer or be written.
     #[error("{url}: recorded traffic")]

@@ -72,6 +72,7 @@ impl Failure {
             | Error::BadRedirect { .. }
             | Error::TooManyRedirects { .. }
             | Error::Cancelled { .. }
+            | Error::NoProgress { .. }
             | Error::Har { .. } => return None,
         })
     }
