@@ -39,6 +39,7 @@
 //! | keep images in a place of one's own | [`source::ImageSource`], [`destination::ImageDestination`] |
 //! | copy several into one archive | [`destination::DockerArchiveWriter`] |
 //! | copy many, but for those that are there | [`sync::images`] |
+//! | keep images under their names on a machine | [`store::Store`] |
 //! | sign it | [`copy::Options::signers`], or [`signature::ImageSigner::sign`] without a copy |
 //! | delete it | [`destination::delete`] |
 //! | log in to a registry, and out | [`source::check_login`], [`config::Config::store_login`], [`config::Config::remove_login`] |
@@ -81,6 +82,7 @@ pub mod safe_url;
 pub mod secret;
 pub mod signature;
 pub mod source;
+pub mod store;
 mod strict_json;
 pub mod sync;
 

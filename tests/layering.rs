@@ -14,7 +14,7 @@ const VALUES: [&str; 8] =
     ["compression", "digest", "error", "media_type", "reference", "safe_url", "secret", "strict_json"];
 
 /// The rooms above the values, each with the rooms that it may use beside itself and the values.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("manifest", &[]),
     ("signature", &[]),
     ("config", &["manifest", "signature"]),
@@ -25,9 +25,22 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("destination", &["source", "registry", "http", "config", "manifest", "signature"]),
     ("copy", &["policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
     ("sync", &["copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
+    ("store", &["copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"]),
     (
         "cli",
-        &["sync", "copy", "policy", "destination", "source", "registry", "http", "config", "manifest", "signature"],
+        &[
+            "store",
+            "sync",
+            "copy",
+            "policy",
+            "destination",
+            "source",
+            "registry",
+            "http",
+            "config",
+            "manifest",
+            "signature",
+        ],
     ),
     ("main", &["cli"]),
 ];

@@ -12,10 +12,13 @@ use super::login_args::{LoginArgs, LogoutArgs};
 use super::registry_args::RegistryArgs;
 use super::settings;
 use super::signature_args::{GenerateSigstoreKeyArgs, StandaloneSignArgs, StandaloneVerifyArgs, VerifyArgs};
+use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs};
 use super::sync_args::SyncArgs;
 use super::transfer_args::TransferArgs;
 use crate::http::RetryPolicy;
 use crate::reference::Reference;
+
+pub(super) const DEFAULT_IDLE_TIMEOUT: u64 = 60;
 
 const AFTER_HELP: &str = "Examples:
   transship copy docker://quay.io/podman/hello dir:hello
@@ -46,7 +49,7 @@ pub(super) struct Cli {
 
 /// What every command knows.
 #[allow(clippy::struct_excessive_bools, reason = "the fields are the flags")]
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Clone)]
 pub(super) struct Global {
     /// Say what is being done, on standard error
     #[arg(long, global = true)]
@@ -100,7 +103,7 @@ pub(super) struct Global {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) connect_timeout: u64,
     /// Seconds to wait for a server that sends nothing
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, help_heading = "Network",
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = DEFAULT_IDLE_TIMEOUT, help_heading = "Network",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) idle_timeout: u64,
     /// Times to ask once more after an error that may pass
@@ -125,6 +128,26 @@ pub(super) enum Command {
   transship sync --src docker --dest dir --scoped quay.io/podman/hello /media/usb
   transship sync --src yaml --dest docker --keep-going images.yaml registry.example/mirror")]
     Sync(Box<SyncArgs>),
+    /// Pull an image into a store: an OCI layout with images under their ids, tags and digests
+    #[command(after_help = "Examples:
+  transship pull --store images busybox:1.36
+  transship pull --store images --platform linux/arm64 --progress-timeout 1m quay.io/podman/hello")]
+    Pull(Box<PullArgs>),
+    /// List the images of a store
+    #[command(after_help = "Examples:
+  transship images --store images
+  transship images --store images --json")]
+    Images(ImagesArgs),
+    /// Remove names from a store; their content stays until `prune`
+    #[command(after_help = "Examples:
+  transship rmi --store images busybox:1.36
+  transship rmi --store images 5f3a1c")]
+    Rmi(RmiArgs),
+    /// Remove from a store what no name holds
+    #[command(after_help = "Examples:
+  transship prune --store images --dry-run
+  transship prune --store images")]
+    Prune(PruneArgs),
     /// Describe an image without copying it
     #[command(after_help = "Examples:
   transship inspect docker://busybox

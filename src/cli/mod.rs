@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::manifest::convert;
-use crate::{config, copy, destination, error, policy, registry, source, sync};
+use crate::{config, copy, destination, error, policy, registry, source, store, sync};
 
 mod args;
 mod completion;
@@ -32,6 +32,8 @@ mod remedy;
 mod settings;
 mod signature_args;
 mod standalone;
+mod store_args;
+mod store_commands;
 mod sync_args;
 mod sync_command;
 mod sync_progress;
@@ -71,6 +73,10 @@ pub fn run() -> ExitCode {
     let outcome = match &cli.command {
         Command::Copy(args) => copy_command::run(&cli.global, args),
         Command::Sync(args) => sync_command::run(&cli.global, args),
+        Command::Pull(args) => store_commands::pull(&cli.global, args),
+        Command::Images(args) => store_commands::images(args),
+        Command::Rmi(args) => store_commands::rmi(args),
+        Command::Prune(args) => store_commands::prune(args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::ListTags(args) => inspect::list_tags(&cli.global, args),
         Command::Delete(args) => delete::run(&cli.global, args),
@@ -138,6 +144,9 @@ fn exit_code(failure: &(dyn StdError + 'static)) -> ExitCode {
     if let Some(error) = error::find::<destination::Error>(failure) {
         return if error.is_unauthorized() { ExitCode::from(4) } else { ExitCode::FAILURE };
     }
+    if let Some(store::Error::NoSuchImage { .. }) = error::find(failure) {
+        return ExitCode::from(3);
+    }
     match error::find::<source::Error>(failure) {
         Some(error) if error.is_not_found() => ExitCode::from(3),
         Some(error) if error.is_unauthorized() => ExitCode::from(4),
@@ -153,6 +162,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
         return of_policy(error);
     }
     if let Some(hint) = error::find(failure).and_then(of_copy) {
+        return Some(hint);
+    }
+    if let Some(hint) = error::find(failure).and_then(of_store) {
         return Some(hint);
     }
     if let Some(sync::Error::SamePlace { .. }) = error::find(failure) {
@@ -208,14 +220,27 @@ fn of_copy(error: &copy::Error) -> Option<&'static str> {
         Error::CannotChange { reason: Unchangeable::PreserveDigests, .. } => {
             Some("without --preserve-digests the image may change")
         }
-        Error::Manifest(NoInstance { .. }) => {
-            Some("choose another platform with --override-os, --override-arch and --override-variant")
-        }
+        Error::Manifest(NoInstance { .. }) => Some(
+            "choose another platform with --override-os, --override-arch and --override-variant, or with --platform of pull",
+        ),
         Error::NotAccepted(_) => Some(
             "leave out --format where it says which kind, and --all where the place holds one image and no index, as docker-archive: does",
         ),
         Error::NoZstd => Some(BOTH_KINDS),
         Error::Convert { source: LayerType { media_type, .. }, .. } if media_type.ends_with("zstd") => Some(BOTH_KINDS),
+        _ => None,
+    }
+}
+
+fn of_store(error: &store::Error) -> Option<&'static str> {
+    match error {
+        store::Error::NoStore { .. } => Some("`transship pull --store DIR IMAGE` makes one"),
+        store::Error::NoSuchImage { .. } | store::Error::AmbiguousId { .. } => {
+            Some("`transship images --store DIR` lists the images with their names and ids")
+        }
+        store::Error::NoProgress { .. } => Some(
+            "pull again: what came of large layers is kept; --progress-timeout sets how long nothing may come, 0 is for ever",
+        ),
         _ => None,
     }
 }

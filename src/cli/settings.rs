@@ -60,6 +60,7 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
     Ok(Options {
         network: Some(cancellable(Network::real(config, timeouts))),
         identity,
+        identity_domain: None,
         anonymous: access.no_creds,
         tls_verify: access.tls_verify,
         cert_dir: access.cert_dir,

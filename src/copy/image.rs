@@ -226,6 +226,7 @@ impl<'a> ImageCopy<'a> {
                         // stopped.
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         stopped.store(true, Ordering::Relaxed);
+                        self.run.destination.give_up();
                     }
                 }
             }

@@ -119,6 +119,12 @@ pub enum Error {
         /// Which one.
         path: PathBuf,
     },
+    /// A blob that another copy is writing was waited for, until this copy failed or was cancelled.
+    #[error("blob {digest} was waited for, which another copy is writing, until this one was given up")]
+    GivenUp {
+        /// Which one.
+        digest: Digest,
+    },
     /// An image in a layout or an archive is read by its position, and written by its name.
     #[error("{}: cannot write to a position (@N); give the image a name", path.display())]
     Position {

@@ -28,6 +28,7 @@ mod partial;
 mod referrers;
 pub mod registry;
 mod registry_signatures;
+pub(crate) mod shared_layout;
 mod staging;
 
 pub use delete::{DeleteError, delete};
@@ -112,6 +113,9 @@ pub trait ImageDestination: Send + Sync {
 
     /// Makes the image visible.
     fn commit(&self) -> Result<(), Error>;
+
+    /// Told from another thread that the copy has failed: a call that waits for somebody may end.
+    fn give_up(&self) {}
 }
 
 /// The bytes of a blob on their way to a place, checked: an error of kind `InvalidData` says that they are wrong.

@@ -12,7 +12,7 @@ use super::staging::{self, Staging, write_error};
 use super::{DeleteError, Error};
 use crate::digest::Digest;
 use crate::manifest::MAX_MANIFEST_SIZE;
-use crate::manifest::document::Index;
+use crate::manifest::document::{self, Index};
 use crate::reference::OciReference;
 use crate::source::local;
 use crate::source::oci_layout::{INDEX_FILE, MAX_INDEX_SIZE, blob_path, choose, is_manifest, parse_index};
@@ -49,19 +49,21 @@ pub(super) fn delete(image: &OciReference) -> Result<Digest, DeleteError> {
         .map_err(|source| crate::source::Error::IndexDigest { path: layout.join(INDEX_FILE), source })?;
     let position = index.manifests.iter().position(|entry| std::ptr::eq(entry, chosen)).unwrap_or_default();
     let removed = index.manifests.remove(position);
-    let [removed, kept] = [&[removed][..], &index.manifests].map(|entries| {
-        let items =
-            entries.iter().map(|entry| Item { digest: entry.digest.clone(), media_type: entry.media_type.clone() });
-        needed(layout, items.collect())
-    });
-    let (removed, kept) = (removed?, kept?);
+    let (removed, kept) = (needed_by(layout, &[removed])?, needed_by(layout, &index.manifests)?);
     let staging = Staging::open(layout.to_owned()).map_err(DeleteError::Write)?;
     write_index(layout, &staging, &index).map_err(DeleteError::Write)?;
     removed.difference(&kept).try_for_each(|blob| remove(&blob_path(layout, blob))).map_err(DeleteError::Write)?;
     Ok(digest)
 }
 
-fn read_index(layout: &Path) -> Result<Index, crate::source::Error> {
+/// The blobs that these images consist of, their manifests included.
+pub(super) fn needed_by(layout: &Path, entries: &[document::Descriptor]) -> Result<BTreeSet<Digest>, DeleteError> {
+    let item =
+        |entry: &document::Descriptor| Item { digest: entry.digest.clone(), media_type: entry.media_type.clone() };
+    needed(layout, entries.iter().map(item).collect())
+}
+
+pub(super) fn read_index(layout: &Path) -> Result<Index, crate::source::Error> {
     let path = layout.join(INDEX_FILE);
     parse_index(&path, &local::read(&path, MAX_INDEX_SIZE)?)
 }
@@ -100,7 +102,7 @@ fn read_document(path: &Path, is_manifest: bool) -> Result<Option<Document>, Del
     }
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(path)(error)),
         _ => Ok(()),

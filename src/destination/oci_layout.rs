@@ -61,23 +61,8 @@ impl OciLayoutDestination {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file of a blob, in a directory that is there.
     fn place(&self, digest: &Digest) -> Result<PathBuf, Error> {
-        let path = blob_path(&self.path, digest);
-        path.parent().map_or(Ok(()), staging::create_directory)?;
-        Ok(path)
-    }
-
-    /// The index must not name what a power cut can still take away.
-    fn sync_blobs(&self) -> Result<(), Error> {
-        let directory = |digest: &Digest| blob_path(&self.path, digest).parent().map(Path::to_owned);
-        let directories: BTreeSet<_> = self.state().blobs.iter().filter_map(directory).collect();
-        directories.into_iter().try_for_each(|path| staging::sync_directory(&path))
-    }
-
-    fn put_layout_file(&self) -> Result<(), Error> {
-        let path = self.path.join(LAYOUT_FILE);
-        if path.exists() { Ok(()) } else { self.staging.put(&path, LAYOUT) }
+        place(&self.path, digest)
     }
 }
 
@@ -136,14 +121,33 @@ impl ImageDestination for OciLayoutDestination {
 
     fn commit(&self) -> Result<(), Error> {
         let top = self.state().top.clone().ok_or_else(|| Error::NoManifest { image: self.reference.clone() })?;
-        self.sync_blobs()?;
+        sync_blobs(&self.path, &self.state().blobs)?;
         let _lock = staging::lock_directory(&self.path)?;
         // Read anew: another process may have added its image since.
         let mut index = read_index(&self.path)?;
         add(&mut index, top);
-        self.put_layout_file()?;
+        put_layout_file(&self.path, &self.staging)?;
         write_index(&self.path, &self.staging, &index)
     }
+}
+
+/// The file of a blob, in a directory that is there.
+pub(super) fn place(layout: &Path, digest: &Digest) -> Result<PathBuf, Error> {
+    let path = blob_path(layout, digest);
+    path.parent().map_or(Ok(()), staging::create_directory)?;
+    Ok(path)
+}
+
+/// The index must not name what a power cut can still take away.
+pub(super) fn sync_blobs(layout: &Path, blobs: &HashSet<Digest>) -> Result<(), Error> {
+    let directory = |digest: &Digest| blob_path(layout, digest).parent().map(Path::to_owned);
+    let directories: BTreeSet<_> = blobs.iter().filter_map(directory).collect();
+    directories.into_iter().try_for_each(|path| staging::sync_directory(&path))
+}
+
+pub(super) fn put_layout_file(layout: &Path, staging: &Staging) -> Result<(), Error> {
+    let path = layout.join(LAYOUT_FILE);
+    if path.exists() { Ok(()) } else { staging.put(&path, LAYOUT) }
 }
 
 /// Replaces the index at once, for good.
@@ -154,7 +158,8 @@ pub(super) fn write_index(layout: &Path, staging: &Staging, index: &Index) -> Re
     staging::sync_directory(layout)
 }
 
-fn read_index(layout: &Path) -> Result<Index, Error> {
+/// The index as it is; an empty one where there is none.
+pub(super) fn read_index(layout: &Path) -> Result<Index, Error> {
     let path = layout.join(INDEX_FILE);
     match local::read_if_there(&path, MAX_INDEX_SIZE).map_err(Error::Existing)? {
         Some(bytes) => parse_index(&path, &bytes).map_err(Error::Existing),

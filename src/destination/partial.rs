@@ -3,11 +3,12 @@
 //! They are in a file that is named for the blob's digest, so they are found, and that is locked while it is written, so
 //! they are nobody else's. Nothing says that they are right but the digest of the whole: when that is another, they go.
 
-use std::fs::{DirEntry, File, Metadata};
+use std::fs::{DirEntry, File, Metadata, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::staging::{FILE_MODE, PREFIX, fill, is_at, write_error};
@@ -22,6 +23,21 @@ const MIN_SIZE: u64 = 1024 * 1024;
 
 /// What nobody has gone on with for so long is not waited for any more.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Who waits for another writer looks so often whether that one is done.
+const GLANCE: Duration = Duration::from_millis(20);
+const MOST_LOOKS: u32 = 100;
+
+/// Whose turn it is to write a blob that several may want.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Ours: the others wait until this is dropped.
+    Ours(Partial),
+    /// There are no turns: another user has the file, or there are no locks.
+    Nobodys,
+    /// We do not want it any more.
+    GivenUp,
+}
 
 /// A blob that is being written, and what is there of it already.
 #[derive(Debug)]
@@ -40,20 +56,57 @@ impl Partial {
         if size < MIN_SIZE {
             return None;
         }
-        let path = directory.join(format!("{PREFIX}{NAME}{}-{}", digest.algorithm(), digest.encoded()));
-        let new = File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path);
-        let (file, is_new) = match new {
-            Ok(file) => (file, true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (reopen(directory, &path)?, false),
-            Err(_) => return None,
-        };
+        let path = Self::path(directory, digest);
+        let (file, is_new) = open_or_create(directory, &path)?;
         if let Err(error) = file.try_lock() {
-            if is_new && matches!(error, std::fs::TryLockError::Error(_)) {
-                let _ = std::fs::remove_file(&path);
-            }
+            forget_without_locks(&error, is_new, &path);
             return None;
         }
-        // Only who has the lock renames or removes it, and it may have been another until now.
+        Self::locked(file, path)
+    }
+
+    /// Waits until nobody else is writing the blob, of whatever size, and takes up what is there of it.
+    ///
+    /// Another writer may have put the blob at its place meanwhile: that is to be looked at then.
+    pub(super) fn wait(directory: &Path, digest: &Digest, is_given_up: &dyn Fn() -> bool) -> Turn {
+        let path = Self::path(directory, digest);
+        // A file that is gone between two looks was finished; many times in a row it is something else.
+        for _ in 0..MOST_LOOKS {
+            let Some((file, is_new)) = open_or_create(directory, &path) else {
+                if path.symlink_metadata().is_ok() {
+                    return Turn::Nobodys;
+                }
+                continue;
+            };
+            while let Err(error) = file.try_lock() {
+                if let TryLockError::Error(_) = error {
+                    forget_without_locks(&error, is_new, &path);
+                    return Turn::Nobodys;
+                }
+                if is_given_up() {
+                    return Turn::GivenUp;
+                }
+                thread::sleep(GLANCE);
+            }
+            if let Some(mut partial) = Self::locked(file, path.clone()) {
+                partial.is_kept = partial.length > 0;
+                return Turn::Ours(partial);
+            }
+        }
+        Turn::Nobodys
+    }
+
+    /// Removes what is there of the blob: it is at its place.
+    pub(super) fn discard(mut self) {
+        self.is_kept = false;
+    }
+
+    fn path(directory: &Path, digest: &Digest) -> PathBuf {
+        directory.join(format!("{PREFIX}{NAME}{}-{}", digest.algorithm(), digest.encoded()))
+    }
+
+    /// Only who has the lock renames or removes it, and it may have been another until now.
+    fn locked(file: File, path: PathBuf) -> Option<Self> {
         let length = file.metadata().ok().filter(|_| is_at(&path, &file))?.len();
         Some(Self { file, path, length, is_kept: false })
     }
@@ -106,6 +159,21 @@ impl Drop for Partial {
         {
             log::debug!("{}: {error}", self.path.display());
         }
+    }
+}
+
+/// The file, and whether it is a new one.
+fn open_or_create(directory: &Path, path: &Path) -> Option<(File, bool)> {
+    match File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(file) => Some((file, true)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Some((reopen(directory, path)?, false)),
+        Err(_) => None,
+    }
+}
+
+fn forget_without_locks(error: &TryLockError, is_new: bool, path: &Path) {
+    if is_new && matches!(error, TryLockError::Error(_)) {
+        let _ = std::fs::remove_file(path);
     }
 }
 

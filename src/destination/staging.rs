@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use super::partial::{self, Partial};
+use super::partial::{self, Partial, Turn};
 use super::{BlobInput, Error, NewBlob, new_blob};
 use crate::digest::{Digest, MeasuringReader, VerifyingReader};
 
@@ -73,11 +73,28 @@ impl Staging {
         size: u64,
         input: &mut dyn BlobInput,
     ) -> Result<(), Error> {
-        let outcome = match Partial::open(&self.directory, digest, size) {
+        self.put_part(Partial::open(&self.directory, digest, size), path, digest, size, input)
+    }
+
+    /// As [`put_blob`](Self::put_blob) for who has looked already what is there of the blob.
+    pub(super) fn put_part(
+        &self,
+        partial: Option<Partial>,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+        input: &mut dyn BlobInput,
+    ) -> Result<(), Error> {
+        let outcome = match partial {
             Some(partial) => partial.complete(path, digest, size, input, &self.has_failed),
             None => self.put_from(path, digest, size, input),
         };
         self.heed(outcome)
+    }
+
+    /// Whose turn it is to write a blob.
+    pub(super) fn turn(&self, digest: &Digest, is_given_up: &dyn Fn() -> bool) -> Turn {
+        Partial::wait(&self.directory, digest, is_given_up)
     }
 
     fn heed<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -111,9 +128,14 @@ impl Staging {
     }
 
     fn file(&self) -> io::Result<NamedTempFile> {
+        self.file_called(PREFIX)
+    }
+
+    /// A file of whatever use, gone when its owner is. `prefix` begins with [`PREFIX`].
+    pub(super) fn file_called(&self, prefix: &str) -> io::Result<NamedTempFile> {
         loop {
             let file = tempfile::Builder::new()
-                .prefix(PREFIX)
+                .prefix(prefix)
                 .permissions(Permissions::from_mode(FILE_MODE))
                 .tempfile_in(&self.directory)?;
             supported(file.as_file().lock())?;

@@ -67,13 +67,28 @@ pub struct OciImage {
 /// manifest.
 pub fn image_to_oci(manifest: &ManifestBytes, config: &[u8]) -> Result<OciImage, Error> {
     expect(manifest, MediaType::DOCKER_MANIFEST)?;
-    let image = ImageManifest::parse(manifest)?;
     let config = config_to_oci(config)?;
-    let config_digest = Digest::sha256(&config);
+    let manifest = around_config(manifest, &Digest::sha256(&config), config.len() as u64)?;
+    let config_descriptor = ImageManifest::parse(&manifest)?.config().clone();
+    Ok(OciImage { manifest, config, config_descriptor })
+}
+
+/// Makes an OCI manifest of a Docker schema 2 one, and leaves the image its configuration and so its id. Docker's
+/// configurations have more than OCI's, and nothing less.
+pub(crate) fn manifest_to_oci(manifest: &ManifestBytes) -> Result<ManifestBytes, Error> {
+    expect(manifest, MediaType::DOCKER_MANIFEST)?;
+    let image = ImageManifest::parse(manifest)?;
+    let config = super::Part::Config.check(image.config())?;
+    around_config(manifest, &config, image.config().size())
+}
+
+/// The OCI manifest of an image of Docker's whose config is this one.
+fn around_config(manifest: &ManifestBytes, config: &Digest, size: u64) -> Result<ManifestBytes, Error> {
+    let image = ImageManifest::parse(manifest)?;
     let config_document = document::Descriptor {
         media_type: MediaType::OCI_CONFIG.to_string(),
-        digest: config_digest.to_string(),
-        size: config.len() as u64,
+        digest: config.to_string(),
+        size,
         ..document::Descriptor::default()
     };
     let layers = image.layers().iter().map(layer_to_oci).collect::<Result<_, _>>()?;
@@ -85,9 +100,7 @@ pub fn image_to_oci(manifest: &ManifestBytes, config: &[u8]) -> Result<OciImage,
         ..Manifest::default()
     };
     let bytes = go_json::to_vec(&document).map_err(Error::Write)?;
-    let manifest = ManifestBytes::new(bytes, MediaType::OCI_MANIFEST);
-    let config_descriptor = ImageManifest::parse(&manifest)?.config().clone();
-    Ok(OciImage { manifest, config, config_descriptor })
+    Ok(ManifestBytes::new(bytes, MediaType::OCI_MANIFEST))
 }
 
 /// Makes an OCI index of a Docker manifest list. Instances that were converted themselves are in `converted`, under

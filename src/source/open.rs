@@ -54,6 +54,8 @@ pub struct Options {
     /// Credentials and token given explicitly. They are for the logical reference's domain: a mirror on another one
     /// never sees them.
     pub identity: Option<Identity>,
+    /// The registry that `identity` is for, where that is not the logical reference's.
+    pub identity_domain: Option<String>,
     /// Use no credentials at all, not even configured ones.
     pub anonymous: bool,
     /// Whether certificates are verified and plain http is refused; the configuration decides for `None`.

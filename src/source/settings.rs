@@ -17,7 +17,8 @@ pub(super) struct Settings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: Health,
     pub(super) config: Config,
-    logical_domain: String,
+    /// Who may be told who we are said to be.
+    identity_domain: String,
     options: Options,
 }
 
@@ -29,7 +30,7 @@ impl Settings {
             clock: network.clock,
             health: network.health,
             config: config.clone(),
-            logical_domain: logical_domain.to_owned(),
+            identity_domain: options.identity_domain.clone().unwrap_or_else(|| logical_domain.to_owned()),
             options: options.clone(),
         }
     }
@@ -181,7 +182,7 @@ impl Settings {
         if self.options.anonymous {
             return Some(Identity::default());
         }
-        self.options.identity.clone().filter(|_| physical.domain() == self.logical_domain)
+        self.options.identity.clone().filter(|_| physical.domain() == self.identity_domain)
     }
 }
 

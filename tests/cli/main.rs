@@ -26,6 +26,7 @@ mod progress;
 mod signing;
 #[path = "../support/signing_keys.rs"]
 mod signing_keys;
+mod storing;
 mod syncing;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]

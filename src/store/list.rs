@@ -1,0 +1,96 @@
+//! What a store has.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::entry::{id, is_pinned, target};
+use super::{Error, classify};
+use crate::destination::shared_layout;
+use crate::digest::Digest;
+use crate::manifest::document::{Descriptor, Index};
+use crate::manifest::{ImageManifest, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, ManifestBytes, Platform};
+use crate::media_type::MediaType;
+use crate::reference::Reference;
+use crate::source;
+use crate::source::oci_layout::{INDEX_FILE, blob_path};
+
+/// An image of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// The digest of its config.
+    pub id: Digest,
+    /// Its names with a tag, sorted; none for an image whose tags have moved on.
+    pub repo_tags: Vec<Reference>,
+    /// Its names with the digest of what was pulled, sorted.
+    pub repo_digests: Vec<Reference>,
+    /// The digest that each of its tags had when it was pulled.
+    pub tagged: BTreeMap<Reference, Digest>,
+    /// The manifest in the store: that of the platform, in OCI's form.
+    pub manifest: Digest,
+    /// The size of manifest, config and layers as they are in the store, in bytes. Layers are shared by images.
+    pub size: u64,
+    /// What it runs on.
+    pub platform: Platform,
+    /// It is not to be removed by whoever makes room.
+    pub pinned: bool,
+}
+
+/// What is told of a config.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+}
+
+pub(super) fn images(store: &Path, index: &Index) -> Result<Vec<StoredImage>, Error> {
+    let mut entries: BTreeMap<Digest, Vec<&Descriptor>> = BTreeMap::new();
+    for entry in &index.manifests {
+        if let Some(id) = id(entry) {
+            entries.entry(id).or_default().push(entry);
+        }
+    }
+    let image = |(id, entries): (Digest, Vec<&Descriptor>)| stored(store, id, &entries).transpose();
+    let mut images = entries.into_iter().filter_map(image).collect::<Result<Vec<_>, _>>()?;
+    images.sort_by_key(|image| {
+        let names = [&image.repo_tags, &image.repo_digests].map(|names| names.iter().map(ToString::to_string).min());
+        (image.repo_tags.is_empty(), names, image.id.clone())
+    });
+    Ok(images)
+}
+
+fn stored(store: &Path, id: Digest, entries: &[&Descriptor]) -> Result<Option<StoredImage>, Error> {
+    let own_name = id.to_string();
+    let own = entries.iter().find(|entry| entry.name() == Some(own_name.as_str())).or(entries.first());
+    let Some(entry) = own else { return Ok(None) };
+    let digest: Digest =
+        entry.digest.parse().map_err(|source| source::Error::IndexDigest { path: store.join(INDEX_FILE), source })?;
+    let path = blob_path(store, &digest);
+    let bytes = shared_layout::document(store, &digest, MAX_MANIFEST_SIZE)?;
+    let unusable = |source| Error::Manifest { path: path.clone(), source };
+    let manifest = ManifestBytes::verified(bytes, MediaType::from(entry.media_type.as_str()), &digest)
+        .map_err(|source| source::Error::Damaged { path: path.clone(), source })?;
+    let image = ImageManifest::parse(&manifest).map_err(unusable)?;
+    let layers: u64 = image.layers().iter().map(crate::manifest::Descriptor::size).fold(0, u64::saturating_add);
+    let size = manifest.size().saturating_add(image.config().size()).saturating_add(layers);
+    let config = shared_layout::document(store, &id, MAX_CONFIG_SIZE)?;
+    let Config { os, architecture, variant } =
+        serde_json::from_slice(&config).map_err(|source| Error::Config { path: blob_path(store, &id), source })?;
+    let (mut repo_tags, mut repo_digests) = classify(entries.iter().filter_map(|entry| entry.name()));
+    repo_tags.sort();
+    repo_digests.sort();
+    let tagged = repo_tags.iter().filter_map(|tag| {
+        let name = tag.to_string();
+        let entry = entries.iter().find(|entry| entry.name() == Some(name.as_str()))?;
+        Some((tag.clone(), target(entry)?))
+    });
+    let tagged = tagged.collect();
+    let pinned = entries.iter().any(|entry| is_pinned(entry));
+    let platform = Platform::new(os, architecture, variant);
+    Ok(Some(StoredImage { id, repo_tags, repo_digests, tagged, manifest: digest, size, platform, pinned }))
+}

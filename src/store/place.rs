@@ -1,0 +1,99 @@
+//! Where a pull writes.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use super::entry::Pulled;
+use super::names::Names;
+use crate::destination::shared_layout::SharedLayout;
+use crate::destination::{BlobInput, Error, ImageDestination};
+use crate::digest::Digest;
+use crate::http::ProgressWatch;
+use crate::manifest::{Descriptor, ImageManifest, ManifestBytes, convert};
+use crate::media_type::MediaType;
+use crate::reference::ImageReference;
+
+/// What registries have for images whose builder did not know better; containerd takes them too.
+const UNKNOWN_CONFIG: &str = "application/octet-stream";
+
+/// A place for one image that is being pulled.
+pub(super) struct Place<'a> {
+    pub(super) layout: SharedLayout,
+    pub(super) reference: &'a ImageReference,
+    pub(super) names: &'a Names,
+    pub(super) pinned_images: &'a [String],
+    pub(super) watch: &'a ProgressWatch,
+    pub(super) cancelled: &'a AtomicBool,
+    /// The manifest as it is stored, and the id.
+    pub(super) image: Mutex<Option<(ManifestBytes, Digest)>>,
+}
+
+/// A manifest that is that of something else.
+#[derive(Debug, thiserror::Error)]
+#[error("a store has images, and this is none: its config has the media type {0:?}")]
+struct NotAnImage(String);
+
+impl Place<'_> {
+    pub(super) fn image(&self) -> Option<(ManifestBytes, Digest)> {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ImageDestination for Place<'_> {
+    fn reference(&self) -> &ImageReference {
+        self.reference
+    }
+
+    fn accepts_foreign_layers(&self) -> bool {
+        true
+    }
+
+    /// Docker's manifests are given OCI's form here, and keep their config: it is the id.
+    fn accepts(&self, media_type: &MediaType) -> bool {
+        [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST].contains(media_type)
+    }
+
+    fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        let found = self.layout.find(&digest, descriptor.size(), self.cancelled)?;
+        if found.waited {
+            // That was not the registry's time.
+            self.watch.restart();
+        }
+        Ok(found.is_there)
+    }
+
+    fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {
+        let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
+        self.layout.put_blob(&digest, descriptor.size(), input)
+    }
+
+    fn put_manifest(&self, manifest: &ManifestBytes, _instance: Option<&Digest>) -> Result<(), Error> {
+        let config = ImageManifest::parse(manifest)?.config().clone();
+        let id = Digest::try_from(config.digest()).map_err(Error::Digest)?;
+        let stored = if *manifest.media_type() == MediaType::DOCKER_MANIFEST {
+            convert::manifest_to_oci(manifest).map_err(|error| Error::Other(Box::new(error)))?
+        } else {
+            let media_type = config.media_type().to_string();
+            let of_images = [MediaType::OCI_CONFIG.as_str(), MediaType::DOCKER_CONFIG.as_str(), UNKNOWN_CONFIG];
+            if !of_images.contains(&media_type.as_str()) {
+                return Err(Error::Other(Box::new(NotAnImage(media_type))));
+            }
+            manifest.clone()
+        };
+        self.layout.put_document(stored.digest(), stored.bytes())?;
+        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, id));
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        let no_manifest = || Error::NoManifest { image: self.reference.clone() };
+        let (manifest, id) = self.image().ok_or_else(no_manifest)?;
+        let pulled = Pulled { id: &id, names: self.names, manifest: &manifest, pinned_images: self.pinned_images };
+        self.layout.commit(|index| pulled.enter(index))
+    }
+
+    fn give_up(&self) {
+        self.layout.give_up();
+    }
+}
