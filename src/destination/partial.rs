@@ -78,6 +78,7 @@ impl Partial {
                 }
                 continue;
             };
+            let mut is_told = false;
             while let Err(error) = file.try_lock() {
                 if let TryLockError::Error(_) = error {
                     forget_without_locks(&error, is_new, &path);
@@ -85,6 +86,9 @@ impl Partial {
                 }
                 if is_given_up() {
                     return Turn::GivenUp;
+                }
+                if !std::mem::replace(&mut is_told, true) {
+                    log::debug!("{digest}: waiting for another copy that is bringing it");
                 }
                 thread::sleep(GLANCE);
             }

@@ -49,15 +49,6 @@ struct State {
     turns: HashMap<Digest, Partial>,
 }
 
-/// What a pull finds of a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// It is there, whole. Otherwise others wait until [`SharedLayout::put_blob`] is done with it, or the layout dropped.
-    pub(crate) is_there: bool,
-    /// Another pull was waited for.
-    pub(crate) waited: bool,
-}
-
 /// What was removed from a layout, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Removed {
@@ -85,18 +76,18 @@ impl SharedLayout {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks for a blob, and waits for another pull that is bringing it, until `cancelled`.
-    pub(crate) fn find(&self, digest: &Digest, size: u64, cancelled: &AtomicBool) -> Result<Found, Error> {
+    /// True when a blob is there, whole. Waits for another pull that is bringing it, until `cancelled`; where it is not there
+    /// then, others wait until [`put_blob`](Self::put_blob) is done with it, or this is dropped.
+    pub(crate) fn has_blob(&self, digest: &Digest, size: u64, cancelled: &AtomicBool) -> Result<bool, Error> {
         if self.state().blobs.contains(digest) {
-            return Ok(Found { is_there: true, waited: false });
+            return Ok(true);
         }
         self.lease(digest)?;
         let path = place(&self.path, digest)?;
         let is_whole = || staging::is_whole(&path, digest, size);
-        let mut waited = false;
         let mut is_there = is_whole();
         if !is_there {
-            let turn = self.turn(digest, cancelled, &mut waited)?;
+            let turn = self.turn(digest, cancelled)?;
             is_there = is_whole();
             match turn {
                 Some(partial) if is_there => partial.discard(),
@@ -107,27 +98,19 @@ impl SharedLayout {
         if is_there {
             self.state().blobs.insert(digest.clone());
         }
-        Ok(Found { is_there, waited })
+        Ok(is_there)
     }
 
-    fn turn(&self, digest: &Digest, cancelled: &AtomicBool, waited: &mut bool) -> Result<Option<Partial>, Error> {
-        let told = AtomicBool::new(false);
-        let is_given_up = || {
-            if !told.swap(true, Ordering::Relaxed) {
-                log::info!("{digest}: waiting for another pull that is bringing it");
-            }
-            self.is_given_up.load(Ordering::Relaxed) || cancelled.load(Ordering::Relaxed)
-        };
-        let turn = self.staging.turn(digest, &is_given_up);
-        *waited = told.load(Ordering::Relaxed);
-        match turn {
+    fn turn(&self, digest: &Digest, cancelled: &AtomicBool) -> Result<Option<Partial>, Error> {
+        let is_given_up = || self.is_given_up.load(Ordering::Relaxed) || cancelled.load(Ordering::Relaxed);
+        match self.staging.turn(digest, &is_given_up) {
             Turn::Ours(partial) => Ok(Some(partial)),
             Turn::Nobodys => Ok(None),
             Turn::GivenUp => Err(Error::GivenUp { digest: digest.clone() }),
         }
     }
 
-    /// Takes a blob in that was not [found](Self::find).
+    /// Takes a blob in that [is not there](Self::has_blob).
     pub(crate) fn put_blob(&self, digest: &Digest, size: u64, input: &mut dyn BlobInput) -> Result<(), Error> {
         let turn = self.state().turns.remove(digest);
         self.staging.put_part(turn, &place(&self.path, digest)?, digest, size, input)?;

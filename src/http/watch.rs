@@ -69,14 +69,6 @@ impl ProgressWatch {
         self.state().waited_for.clone()
     }
 
-    /// Begins anew: the time until now was not that of a server.
-    pub fn restart(&self) {
-        let now = self.clock.now();
-        let mut state = self.state();
-        state.quiet = Duration::ZERO;
-        state.since = state.since.map(|_| now);
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,23 +85,14 @@ impl ProgressWatch {
         self.state().requests.remove(&id);
     }
 
-    /// Waits for a server. `came` says of what came whether it is anything, and how many bytes of a body.
-    fn wait<T, E>(
-        &self,
-        id: u64,
-        wait: impl FnOnce() -> Result<T, E>,
-        came: impl Fn(&T) -> Option<u64>,
-    ) -> Result<T, E> {
+    /// Waits for a server; `bytes` are those of a body in what came.
+    fn wait<T, E>(&self, id: u64, wait: impl FnOnce() -> Result<T, E>, bytes: impl Fn(&T) -> u64) -> Result<T, E> {
         self.set_waiting(id, true);
         let outcome = wait();
-        let came = outcome.as_ref().ok().and_then(came);
-        if let Some(bytes) = came {
-            self.restart();
-            self.state().bytes += bytes;
-        }
-        // What has come is taken, however late.
-        if came.is_none() {
-            self.look();
+        match &outcome {
+            // What has come is taken, however late.
+            Ok(came) => self.begin_anew(bytes(came)),
+            Err(_) => self.look(),
         }
         self.set_waiting(id, false);
         outcome
@@ -131,6 +114,14 @@ impl ProgressWatch {
                 state.quiet += waited;
             }
         }
+    }
+
+    fn begin_anew(&self, bytes: u64) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.quiet = Duration::ZERO;
+        state.since = state.since.map(|_| now);
+        state.bytes += bytes;
     }
 
     fn look(&self) {
@@ -180,7 +171,7 @@ impl<W: Wire> Wire for Watched<W> {
     fn send(&self, request: &Request) -> Result<Response, Error> {
         self.watch.check(&request.url)?;
         let active = Active { id: self.watch.begin(&request.url), watch: Arc::clone(&self.watch) };
-        let outcome = self.watch.wait(active.id, || self.inner.send(request), |_| Some(0));
+        let outcome = self.watch.wait(active.id, || self.inner.send(request), |_| 0);
         let response = match outcome {
             Ok(response) => response,
             Err(error) => {
@@ -223,8 +214,7 @@ impl Read for WatchedBody {
         let Some(active) = &self.active else { return self.inner.read(buffer) };
         let inner = &mut self.inner;
         self.watch.check(&self.url).map_err(io::Error::other)?;
-        let came = |count: &usize| Some(*count as u64);
-        let outcome = self.watch.wait(active.id, || inner.read(buffer), came);
+        let outcome = self.watch.wait(active.id, || inner.read(buffer), |count| *count as u64);
         match outcome {
             Ok(count) => {
                 self.left = self.left.map(|left| left.saturating_sub(count as u64));
@@ -345,15 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_what_was_waited_and_zero_is_for_ever() {
-        let (_, watch, wire) = world(None, false);
-        for _ in 0..4 {
-            assert!(matches!(wire.send(&request("a")), Err(Error::Timeout { .. })));
-        }
-        watch.restart();
-        for _ in 0..4 {
-            assert!(matches!(wire.send(&request("a")), Err(Error::Timeout { .. })));
-        }
+    fn zero_is_for_ever() {
         let clock = Arc::new(TestClock::default());
         let watch = Arc::new(ProgressWatch::new(Arc::clone(&clock) as Arc<dyn Clock>, Duration::ZERO));
         let wire = Watched::new(Script { clock, length: None, answers: false }, watch);

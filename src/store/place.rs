@@ -8,7 +8,6 @@ use super::names::Names;
 use crate::destination::shared_layout::SharedLayout;
 use crate::destination::{BlobInput, Error, ImageDestination};
 use crate::digest::Digest;
-use crate::http::ProgressWatch;
 use crate::manifest::{Descriptor, ImageManifest, ManifestBytes, convert};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
@@ -22,7 +21,6 @@ pub(super) struct Place<'a> {
     pub(super) reference: &'a ImageReference,
     pub(super) names: &'a Names,
     pub(super) pinned_images: &'a [String],
-    pub(super) watch: &'a ProgressWatch,
     pub(super) cancelled: &'a AtomicBool,
     /// The manifest as it is stored, and the id.
     pub(super) image: Mutex<Option<(ManifestBytes, Digest)>>,
@@ -55,12 +53,7 @@ impl ImageDestination for Place<'_> {
 
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        let found = self.layout.find(&digest, descriptor.size(), self.cancelled)?;
-        if found.waited {
-            // That was not the registry's time.
-            self.watch.restart();
-        }
-        Ok(found.is_there)
+        self.layout.has_blob(&digest, descriptor.size(), self.cancelled)
     }
 
     fn put_blob(&self, descriptor: &Descriptor, input: &mut dyn BlobInput) -> Result<(), Error> {

@@ -151,7 +151,6 @@ impl Pull<'_> {
             reference: &self.store.reference,
             names: &names,
             pinned_images: &self.request.pinned_images,
-            watch: &self.watch,
             cancelled: options.cancelled,
             image: Mutex::default(),
         };
