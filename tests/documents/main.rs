@@ -12,6 +12,8 @@ use page::{blocks, document};
 #[cfg(feature = "cli")]
 mod changing;
 #[cfg(feature = "cli")]
+mod containerd;
+#[cfg(feature = "cli")]
 mod console;
 mod dependencies;
 #[cfg(feature = "cli")]

@@ -25,6 +25,8 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+use host_entry::HostEntry;
+
 pub use cri::CriRegistry;
 pub use hosts_dir::HostsDirs;
 pub use invalid::Invalid;
@@ -36,11 +38,17 @@ pub use mirrors::Mirrors;
 pub enum Registries {
     /// Directories with a hosts.toml for each registry.
     HostsDir(HostsDirs),
+    /// One hosts.toml for all registries.
+    HostsToml(HostsToml),
     /// The registry table of containerd's config.toml.
     Cri(CriRegistry),
     /// k3s' registries.yaml.
     K3s(Mirrors),
 }
+
+/// A hosts.toml that was read.
+#[derive(Debug, Clone)]
+pub struct HostsToml(Vec<HostEntry>);
 
 /// What holds for a host of which nothing is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +83,12 @@ impl Registries {
         Self::HostsDir(HostsDirs::of_roots(roots))
     }
 
+    /// Reads a hosts.toml that is in memory, and is for all registries; `file` is its name in errors, and the files that it
+    /// names are looked for beside that.
+    pub fn parse_hosts_toml(bytes: &[u8], file: &Path) -> Result<Self, Error> {
+        hosts_toml::parse(bytes, file).map(|entries| Self::HostsToml(HostsToml(entries)))
+    }
+
     /// Reads a config.toml of containerd; `paths` has the directories that count where it names none.
     pub fn load_containerd_config(file: &Path, paths: &Paths) -> Result<Self, Error> {
         CriRegistry::load(file, paths).map(Self::Cri)
@@ -96,6 +110,7 @@ impl Registries {
         let domain = logical.domain();
         let (entries, defaults) = match self {
             Self::HostsDir(dirs) => (dirs.entries(domain)?, dirs.defaults),
+            Self::HostsToml(file) => (file.0.clone(), Defaults::default()),
             Self::Cri(registry) => (registry.entries(domain)?, Defaults::default()),
             Self::K3s(mirrors) => (mirrors.entries(domain)?, Defaults::default()),
         };
@@ -106,7 +121,7 @@ impl Registries {
     pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, Error> {
         let mut hosts = self.hosts(logical)?;
         let place = hosts.last().and_then(|source| source.host.as_ref()?.place.clone());
-        hosts.retain(|source| source.capabilities().pull);
+        hosts.retain(PullSource::can_pull);
         match (hosts.last_mut(), place) {
             (Some(last), _) => last.mirror = false,
             (None, Some(place)) => {
