@@ -6,6 +6,7 @@
 
 mod archives;
 mod cancelled;
+mod containerd;
 mod copying;
 mod credentials;
 mod explaining;

@@ -12,9 +12,9 @@ use page::{blocks, document};
 #[cfg(feature = "cli")]
 mod changing;
 #[cfg(feature = "cli")]
-mod containerd;
-#[cfg(feature = "cli")]
 mod console;
+#[cfg(feature = "cli")]
+mod containerd;
 mod dependencies;
 #[cfg(feature = "cli")]
 #[allow(dead_code, unreachable_pub, reason = "other crates of tests use the rest")]

@@ -1,0 +1,137 @@
+//! `--hosts-dir`, `--containerd-config`, `--k3s-registries`
+
+use serde_json::json;
+
+use crate::program::Program;
+use crate::support::image::Image;
+use crate::support::registry::Registry;
+
+const CANARY: &str = "canary-7d1f";
+
+fn registry() -> Registry {
+    Registry::new().image("org/app", "1", &Image::with_layers(["one", "two"]))
+}
+
+#[test]
+fn each_command_that_reads_images_takes_the_flags() {
+    let registry = registry().serve();
+    let program = Program::new();
+    let url = registry.url("");
+    program.write("certs.d/quay.example/hosts.toml", &format!("server = '{url}'"));
+    let table = "plugins.'io.containerd.cri.v1.images'.registry";
+    program.write("config.toml", &format!("[{table}.mirrors.'quay.example']\nendpoint = ['{url}']"));
+    program.write("registries.yaml", &format!("mirrors:\n  quay.example:\n    endpoint: ['{url}']\n"));
+    program.output(&["list-tags", "docker://quay.example/org/app", "--hosts-dir=certs.d"]);
+    assert_eq!(registry.asked(), ["GET /v2/org/app/tags/list?ns=quay.example"], "the last host knows the tags");
+    let families =
+        [["--hosts-dir", "certs.d"], ["--containerd-config", "config.toml"], ["--k3s-registries", "registries.yaml"]];
+    for (number, family) in families.iter().enumerate() {
+        let copy = format!("dir:copy-{number}");
+        let synced = format!("synced-{number}");
+        for words in [
+            &["inspect", "-n", "docker://quay.example/org/app:1"][..],
+            &["copy", "docker://quay.example/org/app:1", &copy],
+            &["sync", "--src", "docker", "--dest", "dir", "quay.example/org/app:1", &synced],
+            &["verify", "quay.example/org/app:1"],
+        ] {
+            let before = registry.requests().len();
+            program.output(&[words, family].concat());
+            let asked = &registry.requests()[before..];
+            assert!(!asked.is_empty(), "{words:?} {family:?}");
+            assert!(asked.iter().all(|request| request.query("ns") == ["quay.example"]), "{words:?} {family:?}");
+        }
+    }
+}
+
+#[test]
+fn the_flags_exclude_one_another() {
+    let program = Program::new();
+    let flags = ["--hosts-dir=d", "--containerd-config=f", "--k3s-registries=f", "--registries-conf=f"];
+    for (number, one) in flags.iter().enumerate() {
+        for other in &flags[number + 1..] {
+            let outcome = program.run(&["explain", one, other, "quay.io/a"]);
+            assert_eq!(outcome.code, 2, "{one} {other}");
+            assert!(outcome.stderr.contains("cannot be used with"), "{}", outcome.stderr);
+        }
+    }
+    let twice = program.run(&["explain", "--hosts-dir=a", "--hosts-dir=b:c", "quay.io/a"]);
+    assert_eq!(twice.code, 0, "{}", twice.stderr);
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_its_line_and_a_broken_file_an_error() {
+    let registry = registry().serve();
+    let program = Program::new();
+    let file = "certs.d/quay.example/hosts.toml";
+    program.write(
+        file,
+        &format!("server = '{}'\nskipverify = true\n[host.'https://m.example']\ncapability = []\n", registry.url("")),
+    );
+    let outcome = program.run(&["explain", "--hosts-dir=certs.d", "quay.example/org/app:1"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("certs.d/quay.example/hosts.toml:2:1: unknown key \"skipverify\" is ignored"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        outcome.stderr.contains("hosts.toml:4:1: unknown key \"host.\\\"https://m.example\\\".capability\""),
+        "{}",
+        outcome.stderr
+    );
+    program.write(file, "server = 5");
+    let image = "docker://quay.example/org/app:1";
+    program.run(&["inspect", "--hosts-dir=certs.d", image]).assert_fails(1, &[file, ":1:10: server must be a text"]);
+    program.write("config.toml", "[plugins\n");
+    program.run(&["inspect", "--containerd-config=config.toml", image]).assert_fails(1, &["config.toml:1:"]);
+    program.run(&["inspect", "--k3s-registries=nowhere.yaml", image]).assert_fails(1, &["cannot read nowhere.yaml"]);
+    program.write("registries.yaml", "mirror:\n  a.example: {}\n");
+    let outcome = program.run(&["explain", "--k3s-registries=registries.yaml", "quay.io/a"]);
+    assert!(outcome.stderr.contains("registries.yaml:1:1: unknown key \"mirror\" is ignored"), "{}", outcome.stderr);
+    assert_eq!(registry.asked(), [""; 0]);
+}
+
+#[test]
+fn a_source_of_containerd_s_files_is_told_with_its_host_and_no_secret() {
+    let program = Program::new();
+    program.write(
+        "certs.d/quay.example/hosts.toml",
+        &format!(
+            "[host.'http://m.example:5000/x']\ncapabilities = ['pull']\nskip_verify = true\n\
+                  [host.'http://m.example:5000/x'.header]\nX-Key = '{CANARY}'\n\
+                  [host.'http://m.example:5000/x'.rewrite]\n'^org/' = 'other/'\n"
+        ),
+    );
+    let line = program.output(&["explain", "--json", "--hosts-dir=certs.d", "quay.example/org/app:1"]);
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["registry"], json!(null));
+    let source = &line["sources"][0];
+    assert_eq!(source["reference"], "m.example:5000/other/app:1");
+    assert_eq!((&source["insecure"], &source["mirror"]), (&json!(true), &json!(true)));
+    let expected = json!({
+        "base": "https://m.example:5000/x/v2", "or_http": true, "capabilities": "pull", "ns": "quay.example",
+        "rewrite": "^org/ -> other/", "headers": ["X-Key"], "place": "certs.d/quay.example/hosts.toml:1:7",
+    });
+    assert_eq!(source["host"], expected);
+    assert_eq!(line["sources"][1]["host"]["ns"], json!(null));
+    let table = "plugins.'io.containerd.grpc.v1.cri'.registry";
+    program.write(
+        "config.toml",
+        &format!(
+            "[{table}.mirrors.'*']\nendpoint = ['https://m.example']\n\
+             [{table}.configs.'m.example'.auth]\nusername = 'me'\npassword = '{CANARY}'\n\
+             [{table}.configs.'quay.example'.auth]\nidentitytoken = '{CANARY}'\n"
+        ),
+    );
+    for form in [&["explain"][..], &["explain", "--json"], &["explain", "--debug"]] {
+        for flag in ["--hosts-dir=certs.d", "--containerd-config=config.toml"] {
+            let outcome = program.run(&[form, &[flag, "quay.example/org/app:1"]].concat());
+            assert!(!format!("{outcome:?}").contains(CANARY), "{outcome:?}");
+        }
+    }
+    let told = program.output(&["explain", "--json", "--containerd-config=config.toml", "quay.example/org/app:1"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let credentials = |number: usize| told["sources"][number]["credentials"].clone();
+    assert_eq!(credentials(0), json!({"file": "config.toml", "key": "m.example", "username": "me", "kind": "basic"}));
+    assert_eq!(credentials(1)["kind"], "identity-token");
+}
