@@ -203,6 +203,9 @@ fn page(value: &Value) -> String {
             line("", "signatures attached in the registry".to_owned());
         }
     }
+    if value.get("sources").and_then(Value::as_array).is_some_and(|sources| sources.len() > 1) {
+        line("order", "as above; who does not connect, stalls or answers 5xx is asked last for a while".to_owned());
+    }
     page
 }
 

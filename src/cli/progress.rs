@@ -32,7 +32,9 @@ pub(super) fn suitable(form: Option<ProgressForm>, quiet: bool) -> ProgressForm 
 /// Progress in a form that is known.
 pub(super) fn of_form(form: ProgressForm, source: &dyn ImageSource) -> Box<dyn Progress> {
     match form {
-        ProgressForm::Bars => Box::new(Bars { screen: log::screen(), bars: Mutex::default() }),
+        ProgressForm::Bars => {
+            Box::new(Bars { main: source.physical().to_string(), screen: log::screen(), of_blobs: Mutex::default() })
+        }
         ProgressForm::Plain => Box::new(Lines { main: source.physical().to_string() }),
         ProgressForm::Json => Box::new(Json::new(source)),
         ProgressForm::None => Box::new(Silent),
@@ -99,6 +101,12 @@ impl Lines {
     }
 }
 
+/// Who delivered how much, where that is not one source alone that was named already.
+fn summary(served: &[Served], main: &str) -> Option<String> {
+    let parts: Vec<_> = served.iter().map(|part| format!("{} bytes from {}", part.bytes, part.by)).collect();
+    served.iter().any(|part| part.by.to_string() != main).then(|| format!("Read {}", parts.join(", ")))
+}
+
 impl Progress for Lines {
     fn event(&self, event: &Event<'_>) {
         match event {
@@ -108,6 +116,7 @@ impl Progress for Lines {
                 say(&format!("{}: {}", title(*kind, digest), self.outcome(outcome)));
             }
             Event::Signatures { count, .. } => say(&signatures_line(*count)),
+            Event::Served { served } => summary(served, &self.main).iter().for_each(|line| say(line)),
             Event::Committing => say(COMMITTING),
             Event::Started { .. } | Event::Resumed { .. } | Event::Read { .. } => {}
         }
@@ -116,13 +125,15 @@ impl Progress for Lines {
 
 /// A bar for each blob.
 struct Bars {
+    /// Where everything comes from unless it is said otherwise.
+    main: String,
     screen: &'static MultiProgress,
-    bars: Mutex<HashMap<Digest, ProgressBar>>,
+    of_blobs: Mutex<HashMap<Digest, ProgressBar>>,
 }
 
 impl Bars {
     fn with(&self, digest: &Digest, act: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
+        if let Some(bar) = self.of_blobs.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             act(bar);
         }
     }
@@ -147,7 +158,7 @@ impl Progress for Bars {
                 let bar = self.screen.add(ProgressBar::new(*size));
                 bar.set_style(Self::style("{msg} [{wide_bar}] {bytes} / {total_bytes} {bytes_per_sec}"));
                 bar.set_message(title(*kind, digest));
-                self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert((*digest).clone(), bar);
+                self.of_blobs.lock().unwrap_or_else(PoisonError::into_inner).insert((*digest).clone(), bar);
             }
             Event::Resumed { digest, offset } => self.with(digest, |bar| {
                 bar.set_position(*offset);
@@ -167,6 +178,7 @@ impl Progress for Bars {
                 bar.finish();
             }),
             Event::Signatures { count, .. } => self.line(signatures_line(*count)),
+            Event::Served { served } => summary(served, &self.main).into_iter().for_each(|text| self.line(text)),
             Event::Committing => self.line(COMMITTING.to_owned()),
         }
     }
@@ -250,6 +262,7 @@ impl Progress for Json {
             Event::Signatures { manifest, count } => {
                 json!({"event": "signatures", "manifest": manifest.as_str(), "count": count})
             }
+            Event::Served { served: parts } => json!({"event": "served", "served": served(parts)}),
             Event::Committing => json!({"event": "committing"}),
         };
         say(&object.to_string());

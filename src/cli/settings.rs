@@ -53,6 +53,7 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
     let timeouts = Timeouts {
         connect: Duration::from_secs(global.connect_timeout),
         idle: Duration::from_secs(global.idle_timeout),
+        ..Timeouts::default()
     };
     let credentials = access.creds.as_ref().map(credentials).transpose()?;
     let identity =
@@ -66,6 +67,7 @@ pub(super) fn options(config: &Config, global: &Global, access: Access) -> Resul
         cert_dir: access.cert_dir,
         retry: Some(retry_policy(global)),
         clients: None,
+        parallel_ranges: None,
     })
 }
 

@@ -67,6 +67,7 @@ impl Job<'_> {
                 Found::Nothing => self.transfer(item, &digest)?,
             }
         };
+        self.run.count(&outcome);
         reuse::remember(self, item, &digest, &outcome, new.as_ref());
         progress.event(&Event::Finished { digest: &digest, kind, outcome: &outcome });
         Ok(new)

@@ -12,7 +12,7 @@ use crate::manifest::edit::NewLayer;
 use crate::manifest::{Index, ManifestBytes, Platform, PlatformChoice, Preference};
 use crate::media_type::MediaType;
 use crate::policy::Policy;
-use crate::source::ImageSource;
+use crate::source::{ImageSource, Served};
 
 mod blob;
 mod blob_info;
@@ -45,7 +45,8 @@ pub fn image(
     policy: &Policy,
     options: &Options<'_>,
 ) -> Result<ManifestBytes, Error> {
-    let run = Run { destination, policy, options, layers: run_layers(destination, options)?, made: Mutex::default() };
+    let (layers, made, served) = (run_layers(destination, options)?, Mutex::default(), Mutex::default());
+    let run = Run { destination, policy, options, layers, made, served };
     let top = source.manifest(None)?;
     if !top.media_type().is_index() {
         return match &options.instances {
@@ -84,6 +85,8 @@ struct Run<'a> {
     layers: LayerCompression,
     /// Layers that were given another form, under what they were and what the config says they are.
     made: Mutex<HashMap<(Digest, Digest), NewLayer>>,
+    /// Who delivered how much of all blobs.
+    served: Mutex<Vec<Served>>,
 }
 
 impl Run<'_> {
@@ -96,6 +99,20 @@ impl Run<'_> {
 
     fn made(&self) -> MutexGuard<'_, HashMap<(Digest, Digest), NewLayer>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what was read for a blob.
+    fn count(&self, outcome: &BlobOutcome) {
+        let (BlobOutcome::Copied { served, .. } | BlobOutcome::Recompressed { served, .. }) = outcome else { return };
+        let mut all = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.iter().cloned().for_each(|part| part.add_to(&mut all));
+    }
+
+    fn tell_served(&self) {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if !served.is_empty() {
+            self.options.progress.event(&Event::Served { served: &served });
+        }
     }
 
     /// Makes a manifest and puts it with its signatures, in the first of the `kinds` that the destination does not refuse.
@@ -130,6 +147,7 @@ impl Run<'_> {
         carried.put(&manifest, instance, self.destination, self.options)?;
         if !is_instance {
             self.options.check_cancelled()?;
+            self.tell_served();
             self.options.progress.event(&Event::Committing);
             self.destination.commit()?;
         }

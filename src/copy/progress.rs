@@ -86,6 +86,12 @@ pub enum Event<'a> {
         /// How many.
         count: usize,
     },
+    /// All blobs are there. Who delivered how many bytes of those that were read, each named once, in the order of their
+    /// first blobs that were done.
+    Served {
+        /// Who, and how much.
+        served: &'a [Served],
+    },
     /// All is there; the image becomes visible.
     Committing,
 }

@@ -20,6 +20,7 @@ mod har;
 mod proxy;
 mod redirect;
 mod retry;
+mod timeouts;
 mod tls;
 mod ureq;
 mod watch;
@@ -33,8 +34,9 @@ pub use proxy::Proxies;
 pub use redirect::{Redirecting, may_carry_credentials};
 pub(crate) use retry::retry_after;
 pub use retry::{RetryPolicy, Retrying};
+pub use timeouts::{Pace, Timeouts};
 pub use tls::{ClientIdentity, Tls, TlsError};
-pub use ureq::{Timeouts, UreqWire};
+pub use ureq::UreqWire;
 pub use watch::{ProgressWatch, Watched};
 
 /// Sends one request and returns its response as the server gave it.
@@ -78,6 +80,9 @@ pub struct Request {
     pub idempotent: Option<bool>,
     /// The limit for the connection; `None` for the wire's own.
     pub connect_timeout: Option<Duration>,
+    /// The answer's body may be large, and take any time in which it makes progress ([`Timeouts::slowest`]). Any other
+    /// must be whole soon ([`Timeouts::answer`]).
+    pub is_large: bool,
 }
 
 impl Request {
@@ -91,6 +96,7 @@ impl Request {
             tls,
             idempotent: None,
             connect_timeout: None,
+            is_large: false,
         }
     }
 
@@ -198,7 +204,7 @@ pub enum Error {
         /// What was asked.
         url: SafeUrl,
     },
-    /// Nothing came for too long.
+    /// Nothing came for too long, or too little.
     #[error("{url}: timed out, {phase} took more than {}", seconds(*.after))]
     Timeout {
         /// What was asked.
@@ -292,20 +298,29 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Resolving, connecting, the TLS handshake.
+    /// Resolving and connecting.
     Connecting,
+    /// The TLS handshake, or the conversation with a proxy.
+    Handshaking,
     /// Waiting for the next bytes of a response.
     Reading,
     /// Sending the request.
     Sending,
+    /// All of a head, or of a body that is small by nature.
+    Answering,
+    /// A large body, of which too little came: see [`Timeouts::slowest`].
+    Trickling,
 }
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connecting => "connecting",
+            Self::Handshaking => "the handshake",
             Self::Reading => "waiting for data",
             Self::Sending => "sending",
+            Self::Answering => "the whole answer",
+            Self::Trickling => "too small a part of the body",
         })
     }
 }

@@ -1,38 +1,29 @@
-//! The wire below everything: ureq, blocking sockets and rustls. No other file names ureq.
+//! The wire below everything: ureq, blocking sockets and rustls. Nothing outside names ureq.
 
 use std::fmt;
-use std::io::{self, Read};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ureq::http as ureq_http;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Proxy, Timeout};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector, SocksConnector};
+use ureq::{Agent, AsSendBody, Proxy};
 
-use super::{Error, Method, Phase, Proxies, Request, Response, Tls, Wire};
+use super::{Error, Method, Proxies, Request, Response, Timeouts, Tls, Wire};
 use crate::safe_url::SafeUrl;
+
+mod body;
+mod dial;
+mod failure;
+
+use body::CheckedBody;
+use dial::HappyEyeballs;
+use failure::to_error;
 
 /// A server may redirect each request to another host, and each host costs a set of authorities: what was not used for
 /// longest is forgotten.
 const MOST_AGENTS: usize = 32;
-
-/// How long to wait for a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For the connection, TLS handshake included. 30 s by default.
-    pub connect: Duration,
-    /// For the next bytes, of the head or of a body: a server that stalls longer is an error. 60 s by default. A slow
-    /// body may take for ever.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(30), idle: Duration::from_secs(60) }
-    }
-}
 
 /// Sends requests over real sockets.
 ///
@@ -44,6 +35,7 @@ pub struct UreqWire {
     /// The one used last is at the end.
     agents: Mutex<Vec<OriginAgent>>,
     system_roots: OnceLock<Vec<Certificate<'static>>>,
+    dialer: HappyEyeballs,
 }
 
 /// The connections to one origin under one set of TLS settings.
@@ -67,7 +59,8 @@ impl UreqWire {
     /// A wire with no connection yet.
     pub fn new(timeouts: Timeouts, proxies: Proxies, user_agent: impl Into<String>) -> Self {
         let user_agent = user_agent.into();
-        Self { timeouts, proxies, user_agent, agents: Mutex::default(), system_roots: OnceLock::new() }
+        let (system_roots, dialer) = (OnceLock::new(), HappyEyeballs::default());
+        Self { timeouts, proxies, user_agent, agents: Mutex::default(), system_roots, dialer }
     }
 
     fn agent(&self, url: &SafeUrl, tls: &Arc<Tls>, connect_timeout: Duration) -> Result<Agent, Error> {
@@ -104,13 +97,20 @@ impl UreqWire {
             .timeout_connect(Some(connect_timeout))
             .timeout_per_read(Some(self.timeouts.idle))
             .timeout_per_write(Some(self.timeouts.idle))
+            .timeout_recv_response(Some(self.timeouts.head()))
             .max_idle_connections(MOST_CONNECTIONS)
             .max_idle_connections_per_host(MOST_CONNECTIONS)
             .max_idle_age(Duration::from_secs(90));
         if url.is_https() {
             config = config.tls_config(self.tls_config(tls));
         }
-        Ok(Agent::with_parts(config.build(), DefaultConnector::default(), NamedResolver::default()))
+        Ok(Agent::with_parts(config.build(), self.connector(), NamedResolver::default()))
+    }
+
+    /// What ureq has by default, but for what connects to an address.
+    fn connector(&self) -> impl Connector + use<> {
+        let proxied = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        proxied.chain(self.dialer.clone()).chain(RustlsConnector::default())
     }
 
     fn tls_config(&self, tls: &Tls) -> TlsConfig {
@@ -175,72 +175,29 @@ impl Wire for UreqWire {
         // Servers want a `Content-Length` of these, be it 0.
         let has_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
         let sent = if request.body.is_empty() && !has_body {
-            outgoing.body(()).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
+            outgoing.body(()).map_err(ureq::Error::from).and_then(|outgoing| run(&agent, outgoing, request, &timeouts))
         } else {
-            outgoing.body(&request.body).map_err(ureq::Error::from).and_then(|outgoing| agent.run(outgoing))
+            let outgoing = outgoing.body(&request.body).map_err(ureq::Error::from);
+            outgoing.and_then(|outgoing| run(&agent, outgoing, request, &timeouts))
         };
         let (head, body) = sent.map_err(|error| to_error(url, &timeouts, error))?.into_parts();
-        let body = CheckedBody { inner: body.into_reader(), url: url.clone(), timeouts };
+        let body = CheckedBody::new(body.into_reader(), url.clone(), timeouts, request.is_large);
         Ok(Response { status: head.status, headers: head.headers, body: Box::new(body), url: url.clone() })
     }
 }
 
-fn to_error(url: &SafeUrl, timeouts: &Timeouts, error: ureq::Error) -> Error {
-    let url = url.clone();
-    match error {
-        ureq::Error::HostNotFound => Error::HostNotFound { url },
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            Error::Timeout { url, phase: Phase::Connecting, after: timeouts.connect }
-        }
-        ureq::Error::Timeout(Timeout::PerWrite) => Error::Timeout { url, phase: Phase::Sending, after: timeouts.idle },
-        ureq::Error::Timeout(_) => Error::Timeout { url, phase: Phase::Reading, after: timeouts.idle },
-        ureq::Error::Rustls(source) => Error::Tls { url, source: io::Error::new(io::ErrorKind::InvalidData, source) },
-        ureq::Error::Tls(reason) => Error::Tls { url, source: io::Error::new(io::ErrorKind::InvalidData, reason) },
-        ureq::Error::Io(source) => io_error(url, timeouts, source),
-        ureq::Error::ConnectionFailed => Error::Connect { url, source: io::ErrorKind::NotConnected.into() },
-        ureq::Error::ConnectProxyFailed(reason) => Error::Connect { url, source: io::Error::other(reason) },
-        other => Error::Protocol { url, reason: other.to_string() },
-    }
-}
-
-fn io_error(url: SafeUrl, timeouts: &Timeouts, source: io::Error) -> Error {
-    use io::ErrorKind as Kind;
-    if is_carrying::<ureq::Error>(&source) {
-        return to_error(&url, timeouts, source.into());
-    }
-    let is_tls = is_carrying::<rustls::Error>(&source);
-    match source.kind() {
-        _ if is_tls => Error::Tls { url, source },
-        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => {
-            Error::Closed { url, source }
-        }
-        Kind::TimedOut | Kind::WouldBlock => Error::Timeout { url, phase: Phase::Connecting, after: timeouts.connect },
-        _ => Error::Connect { url, source },
-    }
-}
-
-fn is_carrying<E: std::error::Error + 'static>(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<E>)
-}
-
-/// A body whose errors are ours.
-struct CheckedBody<R> {
-    inner: R,
-    url: SafeUrl,
-    timeouts: Timeouts,
-}
-
-impl<R: Read> Read for CheckedBody<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|source| {
-            let kind = source.kind();
-            let error = match io_error(self.url.clone(), &self.timeouts, source) {
-                Error::Closed { url, source } | Error::Connect { url, source } => Error::Body { url, source },
-                other => other,
-            };
-            io::Error::new(kind, error)
-        })
-    }
+/// Sends a request with its own limits.
+fn run(
+    agent: &Agent,
+    outgoing: ureq_http::Request<impl AsSendBody>,
+    request: &Request,
+    timeouts: &Timeouts,
+) -> Result<ureq_http::Response<ureq::Body>, ureq::Error> {
+    let limited = agent
+        .configure_request(outgoing)
+        .timeout_send_body(Some(timeouts.sending(request.body.len())))
+        .timeout_recv_body((!request.is_large).then_some(timeouts.answer));
+    agent.run(limited.build())
 }
 
 #[cfg(test)]
@@ -268,5 +225,43 @@ mod tests {
         let url = format!("http://{}.example/", "a".repeat(64));
         let request = Request::get(url.parse().unwrap(), Arc::default());
         assert!(matches!(wire.send(&request), Err(Error::HostNotFound { .. })));
+    }
+
+    /// Says that any name has these addresses.
+    #[derive(Debug)]
+    struct Fixed(Vec<std::net::SocketAddr>);
+
+    impl Resolver for Fixed {
+        fn resolve(
+            &self,
+            _: &ureq_http::Uri,
+            _: &ureq::config::Config,
+            _: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut all = self.empty();
+            self.0.iter().for_each(|address| all.push(*address));
+            Ok(all)
+        }
+    }
+
+    #[test]
+    fn a_host_is_reached_at_whichever_of_its_addresses_answers() {
+        use std::io::{Read as _, Write as _};
+        use std::net::{TcpListener, TcpStream};
+
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (server, other) = (listen(), listen());
+        // The near end of a connection has a port where nobody listens, and nobody will.
+        let near = TcpStream::connect(other.local_addr().unwrap()).unwrap();
+        let addresses = vec![near.local_addr().unwrap(), server.local_addr().unwrap()];
+        let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "test");
+        let agent = Agent::with_parts(Agent::config_builder().build(), wire.connector(), Fixed(addresses));
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        });
+        assert_eq!(agent.get("http://host.example/").call().unwrap().status(), 204);
+        answering.join().unwrap();
     }
 }

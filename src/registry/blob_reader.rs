@@ -5,20 +5,66 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Error, Operation, RegistryClient};
+use super::{Error, Operation, RegistryClient, expect_status};
 use crate::digest::Digest;
-use crate::http::{Body, Response, StatusCode, header};
+use crate::http::{self, Body, HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
 /// A connection that delivered this much may break as often as it likes.
 const WORTHWHILE_PROGRESS: u64 = 1024 * 1024;
 /// So may one that lasted this long, if it delivered anything.
 const WORTHWHILE_TIME: Duration = Duration::from_secs(60);
 
+/// Who is asked for the bytes of blobs.
+pub(super) trait BlobServer: Send + Sync {
+    /// A body of which the bytes from `offset` on are to be read: it begins there, or at the beginning. `size` is that of
+    /// the whole. The answer is 200, or 206 where `offset` is not 0.
+    fn ask(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error>;
+
+    /// What is being done.
+    fn operation(&self, digest: &Digest) -> Operation;
+
+    fn now(&self) -> SystemTime;
+}
+
+impl BlobServer for RegistryClient {
+    fn ask(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error> {
+        let operation = self.operation(digest);
+        let mut request = Request::get(self.url(&operation, &format!("blobs/{digest}"))?, Arc::clone(&self.tls));
+        let (headers, expected) = range_from(offset);
+        (request.headers, request.is_large) = (headers, true);
+        let response = self.send(&operation, &mut request)?;
+        let response = expect_status(&operation, response, expected)?;
+        // A range of encoded bytes is counted in those, and offsets are in decoded ones.
+        if response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) && offset > 0 {
+            return self.ask(digest, size, 0);
+        }
+        http::decoded(response, size).map_err(|source| Error::Http { operation, source })
+    }
+
+    fn operation(&self, digest: &Digest) -> Operation {
+        Operation::ReadingBlob { digest: digest.clone(), name: self.name.clone() }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+}
+
+/// How to ask for the bytes from `offset` on, and the answers to that.
+pub(super) fn range_from(offset: u64) -> (HeaderMap, &'static [StatusCode]) {
+    let mut headers = HeaderMap::new();
+    if offset == 0 {
+        return (headers, &[StatusCode::OK]);
+    }
+    headers.extend(HeaderValue::from_str(&format!("bytes={offset}-")).map(|range| (header::RANGE, range)));
+    (headers, &[StatusCode::OK, StatusCode::PARTIAL_CONTENT])
+}
+
 /// A blob's bytes from some offset on, unverified, resumed with `Range` when the connection is cut.
 ///
 /// It ends with `Ok(0)` only after all bytes. An error carries an [`Error`] of this layer.
 pub struct BlobStream {
-    client: Arc<RegistryClient>,
+    server: Arc<dyn BlobServer>,
     digest: Digest,
     size: u64,
     offset: u64,
@@ -31,12 +77,12 @@ pub struct BlobStream {
 
 impl BlobStream {
     /// Asks for the bytes from `offset` on.
-    pub(super) fn open(client: Arc<RegistryClient>, digest: Digest, size: u64, offset: u64) -> Result<Self, Error> {
+    pub(super) fn open(server: Arc<dyn BlobServer>, digest: Digest, size: u64, offset: u64) -> Result<Self, Error> {
         let body: Body = Box::new(io::empty());
-        let mut stream = Self { client, digest, size, offset, body, resumed: None, skipped: 0 };
+        let mut stream = Self { server, digest, size, offset, body, resumed: None, skipped: 0 };
         match stream.connect(offset) {
             // Who has none but the whole is asked for the whole.
-            Err(error) if offset > 0 && is_range_refused(&error) => stream.connect(0)?,
+            Err(error) if offset > 0 && error.is_range_refused() => stream.connect(0)?,
             outcome => outcome?,
         }
         Ok(stream)
@@ -44,14 +90,14 @@ impl BlobStream {
 
     /// Points `body` at the present offset, by asking for the bytes from `start` on: that, or 0.
     fn connect(&mut self, start: u64) -> Result<(), Error> {
-        let response = self.client.blob_response(&self.digest, self.size, start)?;
+        let response = self.server.ask(&self.digest, self.size, start)?;
         // Some servers say only there that it is a part.
         let is_part = start > 0 && response.headers.contains_key(header::CONTENT_RANGE);
         if response.status == StatusCode::OK && !is_part {
             self.body = response.body;
             return self.skip_forward();
         }
-        if let Some(found) = content_range_problem(&response, self.offset, self.size) {
+        if let Some(found) = content_range_problem(&response, self.offset, self.size.saturating_sub(1), self.size) {
             return Err(Error::WrongRange { operation: self.operation(), offset: self.offset, found });
         }
         self.body = response.body;
@@ -81,7 +127,7 @@ impl BlobStream {
     /// Connects anew after `cause`, or says why not.
     fn resume(&mut self, cause: io::Error) -> Result<(), Error> {
         let cut = |source| Error::Cut { operation: self.operation(), offset: self.offset, source };
-        let now = self.client.now();
+        let now = self.server.now();
         let is_worthwhile = self.resumed.is_none_or(|(offset, time)| {
             let progress = self.offset - offset;
             let is_long = now.duration_since(time).is_ok_and(|lasted| lasted >= WORTHWHILE_TIME);
@@ -99,29 +145,20 @@ impl BlobStream {
     }
 
     fn operation(&self) -> Operation {
-        self.client.reading_blob(&self.digest)
+        self.server.operation(&self.digest)
     }
 }
 
 /// A server that stalled once has had its time; somebody else may do better.
-fn is_stall(error: &crate::http::Error) -> bool {
-    matches!(error, crate::http::Error::Timeout { .. })
+fn is_stall(error: &http::Error) -> bool {
+    matches!(error, http::Error::Timeout { .. })
 }
 
 /// What this server would do again: a stall has had its time, and what cannot be decoded cannot be the second time either.
 fn is_final(error: &io::Error) -> bool {
-    match crate::error::find::<crate::http::Error>(error) {
+    match crate::error::find::<http::Error>(error) {
         Some(error) => is_stall(error),
         None => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput),
-    }
-}
-
-/// The blob is there, and a part of it is not to be had.
-fn is_range_refused(error: &Error) -> bool {
-    match error {
-        Error::WrongRange { .. } => true,
-        Error::Response { source, .. } => source.status == StatusCode::RANGE_NOT_SATISFIABLE,
-        _ => false,
     }
 }
 
@@ -151,16 +188,12 @@ impl Read for BlobStream {
 }
 
 /// What is wrong with the range of a 206, if anything.
-fn content_range_problem(response: &Response, offset: u64, size: u64) -> Option<String> {
+pub(super) fn content_range_problem(response: &Response, first: u64, last: u64, size: u64) -> Option<String> {
     let Some(value) = response.single_header(header::CONTENT_RANGE) else {
         return Some("no single Content-Range".to_owned());
     };
     match parse_content_range(value) {
-        Some((first, last, total))
-            if first == offset && last.checked_add(1) == Some(size) && total.is_none_or(|total| total == size) =>
-        {
-            None
-        }
+        Some(found) if (found.0, found.1) == (first, last) && found.2.is_none_or(|total| total == size) => None,
         _ => Some(value.to_owned()),
     }
 }
@@ -180,7 +213,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::http::{self, Clock, HeaderMap, Request, RetryPolicy, TestClock, Wire};
+    use crate::http::{Clock, RetryPolicy, TestClock, Wire};
     use crate::reference::Reference;
     use crate::registry::{Endpoint, Identity};
 

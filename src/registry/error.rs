@@ -326,6 +326,15 @@ impl Error {
         source.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || codes.iter().any(|code| source.has_code(code))
     }
 
+    /// True when the blob is there, and a part of it is not to be had.
+    pub(crate) fn is_range_refused(&self) -> bool {
+        match self {
+            Self::WrongRange { .. } => true,
+            Self::Response { source, .. } => source.status == StatusCode::RANGE_NOT_SATISFIABLE,
+            _ => false,
+        }
+    }
+
     /// True when the registry does not delete for anybody, as it is set up.
     pub fn is_deletion_disabled(&self) -> bool {
         let Self::Response { operation: Operation::DeletingManifest { .. }, source } = self else { return false };

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use serde_json::value::RawValue;
 
@@ -23,6 +22,7 @@ use crate::safe_url::{self, SafeUrl};
 
 mod address;
 mod authorize;
+mod blob_range;
 mod blob_reader;
 mod challenge;
 mod delete;
@@ -45,6 +45,7 @@ mod upload;
 pub use address::Address;
 use address::repository;
 pub use authorize::Identity;
+pub(crate) use blob_range::BlobRange;
 pub use blob_reader::BlobStream;
 pub use error::{Error, Operation};
 pub use error_body::{ErrorEntry, ErrorResponse};
@@ -107,7 +108,7 @@ pub struct RegistryClient {
     /// The same, by the path of another repository that blobs are mounted from.
     mounting: Mutex<HashMap<String, Arc<authorize::Authorizer>>>,
     /// Where the API is, once that is known.
-    base: Mutex<Option<scheme::Base>>,
+    base: scheme::KnownBase,
     /// Whether the registry keeps signatures of its own accord, once it was asked.
     keeps_signatures: Mutex<Option<bool>>,
 }
@@ -152,7 +153,7 @@ impl RegistryClient {
             bare: wire,
             authorizer,
             mounting: Mutex::default(),
-            base: Mutex::default(),
+            base: scheme::KnownBase::default(),
             keeps_signatures: Mutex::default(),
         }
     }
@@ -198,34 +199,7 @@ impl RegistryClient {
 
     /// The bytes of a blob from `offset` on, resumed when the connection is cut; not verified yet.
     pub fn blob(self: &Arc<Self>, digest: &Digest, size: u64, offset: u64) -> Result<BlobStream, Error> {
-        BlobStream::open(Arc::clone(self), digest.clone(), size, offset)
-    }
-
-    /// A body of which the bytes from `offset` on are to be read: it begins there, or at the beginning. `size` is that of
-    /// the whole.
-    fn blob_response(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error> {
-        let operation = self.reading_blob(digest);
-        let mut headers = HeaderMap::new();
-        let mut expected = vec![StatusCode::OK];
-        if offset > 0 {
-            headers.extend(HeaderValue::from_str(&format!("bytes={offset}-")).map(|range| (header::RANGE, range)));
-            expected.push(StatusCode::PARTIAL_CONTENT);
-        }
-        let response = self.get(&operation, &format!("blobs/{digest}"), headers)?;
-        let response = expect_status(&operation, response, &expected)?;
-        // A range of encoded bytes is counted in those, and offsets are in decoded ones.
-        if response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) && offset > 0 {
-            return self.blob_response(digest, size, 0);
-        }
-        http::decoded(response, size).map_err(|source| Error::Http { operation, source })
-    }
-
-    fn reading_blob(&self, digest: &Digest) -> Operation {
-        Operation::ReadingBlob { digest: digest.clone(), name: self.name.clone() }
-    }
-
-    fn now(&self) -> SystemTime {
-        self.clock.now()
+        BlobStream::open(Arc::clone(self) as _, digest.clone(), size, offset)
     }
 
     /// `GET /v2/<path>/<rest>`, authorised; any status.
@@ -253,7 +227,7 @@ impl RegistryClient {
     /// A URL relative to `/v2/`, wherever the endpoint has that.
     fn join(&self, operation: &Operation, target: &str) -> Result<SafeUrl, Error> {
         let unusable = |source| Error::Host { operation: operation.clone(), host: self.api_host.clone(), source };
-        let url = self.base().and_then(|base| base.url.join(target)).map_err(unusable)?;
+        let url = self.base(operation)?.url.join(target).map_err(unusable)?;
         Ok(match self.address.as_ref().and_then(|address| address.namespace.as_ref()) {
             Some(namespace) => url.with_query("ns", namespace),
             None => url,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::blob_reader::BlobServer as _;
 use super::{Error, Operation, RegistryClient, Selector, accepting_manifests, expect_status, stated_media_type};
 use crate::digest::{Digest, Mismatch};
 use crate::http::{self, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -57,7 +58,7 @@ impl RegistryClient {
     /// What the registry says of a blob: one `HEAD`. It is asked for with `GET` where that does not tell its size, and read
     /// to its end and hashed where nothing does, if it is of at most 4 MiB.
     pub fn resolve_blob(&self, digest: &Digest) -> Result<Resolution, Error> {
-        let operation = self.reading_blob(digest);
+        let operation = self.operation(digest);
         let path = format!("blobs/{digest}");
         let head = self.head(&operation, &path, HeaderMap::new())?;
         if let Some((size, response)) = head.and_then(|response| Some((stated_size(&response)?, response))) {

@@ -340,7 +340,7 @@ impl BlobUpload<'_> {
         range: Option<String>,
     ) -> (Result<Response, Error>, Vec<u8>) {
         let operation = self.operation();
-        let is_home = self.client.base().is_ok_and(|base| base.url.same_origin(&url));
+        let is_home = self.client.base(&operation).is_ok_and(|base| base.url.same_origin(&url));
         let tls = if is_home { Arc::clone(&self.client.tls) } else { self.client.tls.without_identity() };
         let mut request = Request { method, body, ..Request::get(url, tls) };
         if [Method::PATCH, Method::PUT].contains(&request.method) {

@@ -4,9 +4,8 @@ use std::fmt;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use super::failover::FailoverBody;
 use super::places::Places;
-use super::registry_source::external_body;
+use super::registry_source::blob_body;
 use super::{BlobBody, BlobReader, Error, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::manifest::Descriptor;
@@ -121,18 +120,8 @@ impl Content {
 
     fn open_blob(&self) -> Result<Open, Error> {
         let (digest, size, start) = (self.digest.clone(), self.size(), self.position);
-        let external = external_body(&self.places, &self.descriptor, &self.digest);
-        let body: Box<dyn BlobBody> = match external.map(|body| self.skipped_forward(body)) {
-            Some(Ok(body)) => body,
-            _ => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, start)?),
-        };
+        let body = blob_body(&self.places, &self.descriptor, &digest, start)?;
         Ok(if start == 0 { Open::Verifying(Box::new(BlobReader::new(body, digest, size))) } else { Open::Part(body) })
-    }
-
-    /// An external server is asked for the whole, and what is before the position is read away.
-    fn skipped_forward(&self, mut body: Box<dyn BlobBody>) -> io::Result<Box<dyn BlobBody>> {
-        crate::compression::skip(&mut body, self.position)?;
-        Ok(body)
     }
 
     fn failed(&self, source: io::Error) -> Error {

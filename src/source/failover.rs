@@ -29,8 +29,7 @@ pub(super) struct FailoverBody {
 
 impl FailoverBody {
     pub(super) fn open(places: Arc<Places>, digest: Digest, size: u64, start: u64) -> Result<Self, Error> {
-        let trusted = |index: &usize| places.all.get(*index).is_some_and(Place::is_trusted);
-        let mut remaining: Vec<usize> = places.order().into_iter().filter(trusted).collect();
+        let (_, mut remaining) = places.trusted();
         // Taken from the end.
         remaining.reverse();
         let (began, current, served, failures) = (places.now(), None, Vec::new(), Vec::new());

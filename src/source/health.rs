@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Error;
 use crate::config::PullSource;
-use crate::error::find;
+use crate::error::{chain, find};
 use crate::http;
 use crate::registry::ErrorResponse;
 
@@ -111,17 +111,19 @@ pub(super) fn endpoint(pull_source: &PullSource) -> String {
 /// that is not there, a refusal, or a body that was cut says nothing about the rest.
 pub(super) fn is_of_endpoint(error: &Error) -> bool {
     use http::Error as Http;
-    let unreachable = matches!(
-        find(error),
-        Some(
+    let is_unreachable = |error: &Http| {
+        matches!(
+            error,
             Http::HostNotFound { .. }
                 | Http::Connect { .. }
                 | Http::Tls { .. }
                 | Http::Timeout { .. }
                 | Http::Closed { .. }
         )
-    );
-    unreachable || find::<ErrorResponse>(error).is_some_and(|response| response.status.is_server_error())
+    };
+    // Within the error of a body there may be another one.
+    chain(error).filter_map(|error| error.downcast_ref()).any(is_unreachable)
+        || find::<ErrorResponse>(error).is_some_and(|response| response.status.is_server_error())
 }
 
 #[cfg(test)]

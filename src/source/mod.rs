@@ -19,6 +19,7 @@ mod content;
 pub mod dir;
 pub mod docker_archive;
 mod error;
+mod external;
 mod failover;
 mod fetcher;
 mod health;
@@ -29,6 +30,9 @@ pub mod oci_archive;
 pub mod oci_layout;
 mod open;
 mod places;
+mod range_budget;
+mod range_worker;
+mod ranges;
 mod referrers;
 mod registry_signatures;
 mod registry_source;
@@ -49,6 +53,7 @@ pub use oci_archive::OciArchiveSource;
 pub use oci_layout::OciLayoutSource;
 pub use open::{Network, Options, head, open, open_pull_sources, open_with, registry_client};
 pub(crate) use open::{delete_client, push_client};
+pub use ranges::ParallelRanges;
 pub use resolve::{Resolved, resolve, resolve_pull_sources};
 pub use signatures::{FoundSignature, SignatureDemand, SignaturePlace};
 
@@ -138,6 +143,16 @@ pub struct Served {
     pub by: ServedBy,
     /// How many bytes.
     pub bytes: u64,
+}
+
+impl Served {
+    /// Adds the bytes to what is known of whoever delivered them.
+    pub(crate) fn add_to(self, all: &mut Vec<Self>) {
+        match all.iter_mut().find(|known| known.by == self.by) {
+            Some(known) => known.bytes = known.bytes.saturating_add(self.bytes),
+            None => all.push(self),
+        }
+    }
 }
 
 /// Who delivered bytes of a blob. Printed as the reference or the URL.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::registry_source::RegistrySource;
 use super::settings::Settings;
-use super::{Clients, Error, Health, ImageSource};
+use super::{Clients, Error, Health, ImageSource, ParallelRanges};
 use crate::config::{Config, PullSource};
 use crate::http::{Clock, Proxies, RetryPolicy, SystemClock, Timeouts, UreqWire, Wire};
 use crate::reference::{DockerReference, ImageReference, Reference};
@@ -66,6 +66,8 @@ pub struct Options {
     pub retry: Option<RetryPolicy>,
     /// Clients of repositories to use again; each image has its own for `None`.
     pub clients: Option<Clients>,
+    /// How a large blob is fetched in several parts at a time; in one for `None`.
+    pub parallel_ranges: Option<ParallelRanges>,
 }
 
 /// Opens an image with the machine's network and no further wishes. See [`open_with`].

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use super::range_budget::RangeBudget;
 use super::settings::Settings;
 use super::{Error, FailedAttempt, health};
 use crate::config::PullSource;
@@ -19,6 +20,10 @@ pub(super) struct Places {
     working: AtomicUsize,
     /// External URLs of layers delivered wrong bytes, and are not asked any more.
     pub(super) externals_distrusted: AtomicBool,
+    /// For blobs that are fetched in several parts at a time.
+    pub(super) ranges: Arc<RangeBudget>,
+    /// Parts did not make the blob that they were of: there are no more of them.
+    pub(super) ranges_distrusted: AtomicBool,
 }
 
 pub(super) struct Place {
@@ -32,9 +37,12 @@ pub(super) struct Place {
 impl Places {
     pub(super) fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
         let place = |pull_source| Place { pull_source, client: OnceLock::new(), wrong: OnceLock::new() };
+        let ranges = Arc::new(RangeBudget::new(settings.parallel_ranges()));
         Self {
             all: pull_sources.into_iter().filter(PullSource::can_pull).map(place).collect(),
             settings,
+            ranges,
+            ranges_distrusted: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             externals_distrusted: AtomicBool::new(false),
         }
@@ -74,12 +82,25 @@ impl Places {
         Err(self.all_failed(attempts))
     }
 
+    /// How many of the first places in [`order`](Self::order) are not set aside, and may be asked for blobs; and all that
+    /// may be asked.
+    pub(super) fn trusted(&self) -> (usize, Vec<usize>) {
+        let order: Vec<usize> =
+            self.order().into_iter().filter(|index| self.all.get(*index).is_some_and(Place::is_trusted)).collect();
+        let healthy = order.iter().filter(|index| !self.is_aside(**index)).count();
+        (healthy, order)
+    }
+
+    fn is_aside(&self, index: usize) -> bool {
+        let is_aside = |place: &Place| self.settings.health.is_aside(&health::endpoint(&place.pull_source), self.now());
+        self.all.get(index).is_some_and(is_aside)
+    }
+
     /// The place that works, then those behind it, then those before it; last those that are set aside.
     pub(super) fn order(&self) -> Vec<usize> {
-        let (count, first, now) = (self.all.len(), self.working.load(Ordering::Relaxed), self.now());
-        let is_aside = |place: &Place| self.settings.health.is_aside(&health::endpoint(&place.pull_source), now);
+        let (count, first) = (self.all.len(), self.working.load(Ordering::Relaxed));
         let mut order: Vec<usize> = (0..count).map(|step| (first + step) % count).collect();
-        order.sort_by_key(|index| self.all.get(*index).is_some_and(is_aside));
+        order.sort_by_key(|index| self.is_aside(*index));
         order
     }
 
@@ -90,6 +111,11 @@ impl Places {
     /// Remembers who works.
     pub(super) fn delivered(&self, index: usize, began: SystemTime) {
         self.working.store(index, Ordering::Relaxed);
+        self.answered(index, began);
+    }
+
+    /// Remembers that it answered, of whoever is asked beside the one that works.
+    pub(super) fn answered(&self, index: usize, began: SystemTime) {
         if let Some(place) = self.all.get(index) {
             self.settings.health.delivered(&health::endpoint(&place.pull_source), began, self.now());
         }

@@ -4,22 +4,19 @@
 //! any pull source. The one that works is asked first; what it cannot deliver is taken from the next, a blob from the
 //! byte where it broke.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::failover::FailoverBody;
+use super::external::ExternalBody;
 use super::places::Places;
 use super::registry_signatures::{SignatureCache, SignaturePlaces};
 use super::settings::Settings;
-use super::{BlobBody, BlobReader, Error, FoundSignature, ImageSource, Remedy, Served, ServedBy, SignatureDemand};
+use super::{BlobBody, BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, ranges};
 use crate::config::PullSource;
-use crate::digest::{Algorithm, Digest, HashedPrefix, Mismatch};
-use crate::http::Body;
+use crate::digest::{Algorithm, Digest, HashedPrefix};
 use crate::manifest::{Descriptor, ManifestBytes};
 use crate::reference::{DockerReference, ImageReference, Reference};
-use crate::registry::{ManifestHead, RegistryClient, Selector, external};
-use crate::safe_url::SafeUrl;
+use crate::registry::{ManifestHead, RegistryClient, Selector};
 
 /// An image whose top-level manifest has been read.
 pub(super) struct RegistrySource {
@@ -86,23 +83,14 @@ impl ImageSource for RegistrySource {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        let size = descriptor.size();
-        let body = external_body(&self.places, descriptor, &digest);
-        let body = match body {
-            Some(body) => body,
-            None => Box::new(FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, 0)?),
-        };
-        Ok(BlobReader::new(body, digest, size))
+        let body = blob_body(&self.places, descriptor, &digest, 0)?;
+        Ok(BlobReader::new(body, digest, descriptor.size()))
     }
 
     fn blob_from(&self, descriptor: &Descriptor, prefix: HashedPrefix) -> Result<BlobReader, Error> {
-        if descriptor.urls().as_ref().is_some_and(|urls| !urls.is_empty()) {
-            return self.blob(descriptor)?.behind(prefix);
-        }
         let digest = Digest::try_from(descriptor.digest()).map_err(Error::Digest)?;
-        let size = descriptor.size();
-        let body = FailoverBody::open(Arc::clone(&self.places), digest.clone(), size, prefix.length())?;
-        Ok(BlobReader::resumed(prefix, Box::new(body), digest, size))
+        let body = blob_body(&self.places, descriptor, &digest, prefix.length())?;
+        Ok(BlobReader::resumed(prefix, body, digest, descriptor.size()))
     }
 
     fn signatures(&self, instance: Option<&Digest>, demand: SignatureDemand) -> Result<Vec<FoundSignature>, Error> {
@@ -126,24 +114,23 @@ impl RegistrySource {
     }
 }
 
-/// A layer's own URLs come first; when none of them answers, the registry may still have the layer.
-pub(super) fn external_body(
+/// The bytes of a blob from `start` on. A layer's own URLs come first; when none of them answers, the registry may still
+/// have the layer.
+pub(super) fn blob_body(
     places: &Arc<Places>,
     descriptor: &Descriptor,
     digest: &Digest,
-) -> Option<Box<dyn BlobBody>> {
-    let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty())?;
-    if places.externals_distrusted.load(Ordering::Relaxed) {
-        return None;
-    }
-    let settings = &places.settings;
-    match external::open(&settings.wire, &settings.clock, digest, urls) {
-        Ok((url, body)) => Some(Box::new(ExternalBody { body, bytes: 0, url, places: Arc::clone(places) })),
-        Err(error) => {
-            log::warn!("{}; asking the registry", crate::error::one_line(&error));
-            None
+    start: u64,
+) -> Result<Box<dyn BlobBody>, Error> {
+    let size = descriptor.size();
+    let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty());
+    if let Some(urls) = urls.filter(|_| !places.externals_distrusted.load(Ordering::Relaxed)) {
+        match ExternalBody::open(places, digest, size, start, urls) {
+            Ok(body) => return Ok(Box::new(body)),
+            Err(error) => log::warn!("{}; asking the registry", crate::error::one_line(&error)),
         }
     }
+    ranges::open(places, digest, size, start)
 }
 
 pub(super) fn selector(reference: &Reference) -> Option<Selector> {
@@ -151,33 +138,5 @@ pub(super) fn selector(reference: &Reference) -> Option<Selector> {
         (Some(digest), _) => Some(Selector::Digest(digest.clone())),
         (None, Some(tag)) => Some(Selector::Tag(tag.clone())),
         (None, None) => None,
-    }
-}
-
-/// A layer from one of its own URLs.
-struct ExternalBody {
-    body: Body,
-    bytes: u64,
-    url: SafeUrl,
-    places: Arc<Places>,
-}
-
-impl Read for ExternalBody {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.body.read(buffer)?;
-        self.bytes += count as u64;
-        Ok(count)
-    }
-}
-
-impl BlobBody for ExternalBody {
-    fn served(&self) -> Vec<Served> {
-        vec![Served { by: ServedBy::Url(self.url.clone()), bytes: self.bytes }]
-    }
-
-    /// The registry may have the layer too.
-    fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
-        let was_known = self.places.externals_distrusted.swap(true, Ordering::Relaxed);
-        if was_known { Remedy::None } else { Remedy::AskAgain }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::clients::{Key, Purpose};
-use super::{Error, Health, Network, Options};
+use super::{Error, Health, Network, Options, ParallelRanges};
 use crate::config::certs_d::CertsDir;
 use crate::config::{Config, Host, HostHeader, PullSource};
 use crate::http::{Clock, HeaderMap, HeaderName, HeaderValue, RetryPolicy, Timeouts, Tls, Wire};
@@ -105,6 +105,11 @@ impl Settings {
 
     fn patience(&self, is_last: bool) -> RetryPolicy {
         if is_last { self.last_patience() } else { RetryPolicy::BRISK }
+    }
+
+    /// How the image's large blobs are fetched in parts.
+    pub(super) fn parallel_ranges(&self) -> Option<ParallelRanges> {
+        self.options.parallel_ranges
     }
 
     /// Patience with whom nobody stands behind.

@@ -316,6 +316,7 @@ fn the_page_for_people_has_the_same_in_words() {
          \x20 origin        quay.example/a:latest\n\
          \x20               as alice (basic, from {home}/containers/auth.json)\n\
          \x20               signatures at https://signatures.example/a\n\
+         \x20 order         as above; who does not connect, stalls or answers 5xx is asked last for a while\n\
          \n\
          \"two\\nlines\"\n\
          \x20 error         "

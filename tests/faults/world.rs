@@ -42,7 +42,8 @@ pub(crate) enum Transport {
 }
 
 /// What a source that will never answer is given.
-const HASTY: Timeouts = Timeouts { connect: Duration::from_millis(300), idle: Duration::from_millis(300) };
+const HASTY: Timeouts =
+    Timeouts { connect: Duration::from_millis(300), idle: Duration::from_millis(300), ..Timeouts::DEFAULT };
 
 /// Three registries that have the image, as `org/app:1`, and two wires: what is dear to make is made once.
 pub(crate) struct World {

@@ -34,7 +34,7 @@ pub(crate) struct Machine {
     pub(crate) options: Options,
     /// What its images learn of the registries.
     pub(crate) health: Health,
-    impatience: Option<(Towards, Duration)>,
+    impatience: Option<(Towards, Timeouts)>,
     paths: Paths,
 }
 
@@ -100,8 +100,14 @@ impl Machine {
 
     /// How long a server may be silent when it is asked for something whose URL contains `part`. See
     /// [`Impatient`].
-    pub(crate) fn impatient(mut self, server: &Server, part: &'static str, idle: Duration) -> Self {
-        self.impatience = Some((Towards { authority: server.authority(), part: part.to_owned() }, idle));
+    pub(crate) fn impatient(self, server: &Server, part: &'static str, idle: Duration) -> Self {
+        let timeouts = Timeouts { idle, ..self.timeouts };
+        self.limited(server, part, timeouts)
+    }
+
+    /// The same with any limits.
+    pub(crate) fn limited(mut self, server: &Server, part: &'static str, timeouts: Timeouts) -> Self {
+        self.impatience = Some((Towards { authority: server.authority(), part: part.to_owned() }, timeouts));
         self
     }
 
@@ -113,8 +119,8 @@ impl Machine {
     pub(crate) fn options(&self) -> Options {
         let real = |timeouts| Network::real(&self.config(), timeouts).wire;
         let mut wire = real(self.timeouts);
-        if let Some((towards, idle)) = &self.impatience {
-            let hasty = real(Timeouts { idle: *idle, ..self.timeouts });
+        if let Some((towards, timeouts)) = &self.impatience {
+            let hasty = real(*timeouts);
             wire = Arc::new(Impatient { patient: wire, hasty, towards: vec![towards.clone()] });
         }
         let wire = Arc::new(CountingWire::new(wire, Arc::clone(&self.count)));

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use transship::error::{find, one_line};
-use transship::http::{Error, Phase, Timeouts};
+use transship::error::{chain, find, one_line};
+use transship::http::{Error, Pace, Phase, Timeouts};
 use transship::registry;
 
 use crate::machine::{LOGICAL, Machine, first_layer, http_error, layer, noise, ranges, read, served};
@@ -44,7 +44,7 @@ fn a_handshake_that_is_not_answered_ends() {
     machine.timeouts = Timeouts { connect, ..Timeouts::default() };
     let error = machine.refusal(&format!("{}/org/app:1", listener.local_addr().unwrap()));
     let error = http_error(&error);
-    assert!(matches!(error, Error::Timeout { phase: Phase::Connecting, after, .. } if *after == connect), "{error:?}");
+    assert!(matches!(error, Error::Timeout { phase: Phase::Handshaking, after, .. } if *after == connect), "{error:?}");
     assert!(machine.clock.sleeps().is_empty());
 }
 
@@ -138,4 +138,64 @@ fn a_slow_body_is_not_a_stalled_one() {
     let slow = registry().spoil(is_blob, .., drip).serve();
     let source = Machine::of(&[&slow]).impatient(&slow, "/blobs/", 2 * IDLE).open(LOGICAL).unwrap();
     assert_eq!(layer(&*source, 0).unwrap(), noise(SIZE));
+}
+
+/// Longer than any answer here may take, even on a busy machine; the servers below would take much longer.
+const WHOLE: Duration = Duration::from_millis(500);
+
+/// Each byte comes long before anybody takes it for silence.
+const DRIP: Duration = Duration::from_millis(20);
+
+fn assert_late(error: &(dyn std::error::Error + 'static), limit: Duration) {
+    let mut errors = chain(error).filter_map(|error| error.downcast_ref::<Error>());
+    let is_late =
+        |error: &Error| matches!(error, Error::Timeout { phase: Phase::Answering, after, .. } if *after == limit);
+    assert!(errors.any(is_late), "{error:?}");
+    assert!(http_error(error).is_transient());
+}
+
+#[test]
+fn a_head_must_be_whole_in_time_however_often_a_byte_of_it_comes() {
+    let manifests = |path: &str| path.contains("/manifests/");
+    let drip = |reply: Reply| reply.drip_head(DRIP);
+    let slow = registry().spoil(manifests, .., drip).serve();
+    let timeouts = Timeouts { idle: 2 * WHOLE, answer: WHOLE, ..Timeouts::default() };
+    assert_late(&Machine::of(&[&slow]).limited(&slow, "/manifests/", timeouts).refusal(LOGICAL), 3 * WHOLE);
+}
+
+#[test]
+fn a_manifest_and_a_token_must_be_whole_in_time_and_the_next_source_is_asked() {
+    let timeouts = Timeouts { answer: WHOLE, ..Timeouts::default() };
+    // A token is short.
+    let drip = |reply: Reply| reply.drip(1, 10 * DRIP);
+    for part in ["/manifests/", TOKEN_PATH] {
+        let is_slow = move |path: &str| path.contains(part);
+        let slow = || registry().requiring_token("registry.example").spoil(is_slow, .., drip).serve();
+        let alone = slow();
+        assert_late(&Machine::of(&[&alone]).limited(&alone, part, timeouts).refusal(LOGICAL), WHOLE);
+        let (mirror, origin) = (slow(), registry().serve());
+        let source = Machine::of(&[&mirror, &origin]).limited(&mirror, part, timeouts).open(LOGICAL).unwrap();
+        assert!(source.physical().to_string().contains(&origin.authority()), "{part}");
+    }
+}
+
+#[test]
+fn a_blob_that_only_trickles_goes_on_at_the_next_pull_source() {
+    let drip = |reply: Reply| reply.drip(1, DRIP);
+    let (mirror, origin) = (registry().spoil(is_blob, .., drip).serve(), registry().serve());
+    let slowest = Pace { bytes: 100, time: WHOLE };
+    let timeouts = Timeouts { answer: DRIP, slowest, ..Timeouts::default() };
+    let alone = Machine::of(&[&mirror]).limited(&mirror, "/blobs/", timeouts);
+    let error = layer(&*alone.open(LOGICAL).unwrap(), 0).unwrap_err();
+    let error = http_error(&error);
+    assert!(matches!(error, Error::Timeout { phase: Phase::Trickling, after: WHOLE, .. }), "{error:?}");
+    assert_eq!(ranges(&mirror, &image().layer_digest(0)), [None], "it is not asked again for the rest");
+
+    let machine = Machine::of(&[&mirror, &origin]).limited(&mirror, "/blobs/", timeouts);
+    let mut blob = first_layer(&*machine.open(LOGICAL).unwrap()).unwrap();
+    let (bytes, outcome) = read(&mut blob);
+    outcome.unwrap();
+    assert_eq!(bytes, noise(SIZE));
+    let served = served(&blob);
+    assert_eq!((served.len(), served[1].0.clone()), (2, origin.authority()), "{served:?}");
 }

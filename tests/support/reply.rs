@@ -24,6 +24,7 @@ enum Fault {
     CutAfter(usize),
     StallAfter(usize),
     StallBeforeHeaders,
+    DripHead { pause: Duration },
     CloseWithoutAnswer,
     Reset,
     ResetAfter(usize),
@@ -169,6 +170,23 @@ impl Reply {
         self.with_fault(Fault::Drip { after, bytes, pause })
     }
 
+    /// Changes one byte of the body, if it has so many.
+    #[must_use]
+    pub fn corrupt(mut self, at: usize) -> Self {
+        let mut body = self.body.to_vec();
+        if let Some(byte) = body.get_mut(at) {
+            *byte ^= 1;
+        }
+        self.body = body.into();
+        self
+    }
+
+    /// Sends the head byte by byte, with a pause after each.
+    #[must_use]
+    pub fn drip_head(self, pause: Duration) -> Self {
+        self.with_fault(Fault::DripHead { pause })
+    }
+
     /// 206 whose `Content-Range` begins elsewhere than was asked.
     #[must_use]
     pub fn wrong_content_range(mut self) -> Self {
@@ -233,6 +251,14 @@ impl Reply {
                 return Ok(Then::Close);
             }
             Some(Fault::Endless) => return self.send_endless(stream),
+            Some(Fault::DripHead { pause: duration }) => {
+                for byte in self.head().as_bytes() {
+                    stream.write_all(&[*byte])?;
+                    stream.flush()?;
+                    pause(Some(*duration));
+                }
+                return self.send_body(stream, pause);
+            }
             None | Some(Fault::CutAfter(_) | Fault::StallAfter(_) | Fault::ResetAfter(_) | Fault::Drip { .. }) => {}
         }
         stream.write_all(self.head().as_bytes())?;

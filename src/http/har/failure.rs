@@ -48,8 +48,11 @@ pub(super) enum Failure {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RecordedPhase {
     Connecting,
+    Handshaking,
     Reading,
     Sending,
+    Answering,
+    Trickling,
 }
 
 impl Failure {
@@ -149,6 +152,9 @@ impl From<Phase> for RecordedPhase {
             Phase::Connecting => Self::Connecting,
             Phase::Reading => Self::Reading,
             Phase::Sending => Self::Sending,
+            Phase::Handshaking => Self::Handshaking,
+            Phase::Answering => Self::Answering,
+            Phase::Trickling => Self::Trickling,
         }
     }
 }
@@ -159,6 +165,9 @@ impl From<RecordedPhase> for Phase {
             RecordedPhase::Connecting => Self::Connecting,
             RecordedPhase::Reading => Self::Reading,
             RecordedPhase::Sending => Self::Sending,
+            RecordedPhase::Handshaking => Self::Handshaking,
+            RecordedPhase::Answering => Self::Answering,
+            RecordedPhase::Trickling => Self::Trickling,
         }
     }
 }

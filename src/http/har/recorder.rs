@@ -183,7 +183,7 @@ pub(super) struct LeftOut {
 
 /// The request with a body that is worth keeping.
 fn kept(request: &Request) -> (Request, Option<LeftOut>) {
-    let Request { method, url, headers, body, tls, idempotent, connect_timeout } = request;
+    let Request { method, url, headers, body, tls, idempotent, connect_timeout, is_large } = request;
     let is_blob = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == OCTET_STREAM);
     let is_left_out = (is_blob && !body.is_empty()) || body.len() > SENT_BODY_LIMIT;
     let left_out = is_left_out.then(|| LeftOut { size: body.len() as u64, digest: Digest::sha256(body) });
@@ -195,6 +195,7 @@ fn kept(request: &Request) -> (Request, Option<LeftOut>) {
         tls: Arc::clone(tls),
         idempotent: *idempotent,
         connect_timeout: *connect_timeout,
+        is_large: *is_large,
     };
     (kept, left_out)
 }

@@ -1,0 +1,49 @@
+//! One part of a blob.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::blob_reader::{BlobServer as _, content_range_problem};
+use super::{Error, RegistryClient, expect_status};
+use crate::digest::Digest;
+use crate::http::{self, Body, HeaderValue, Request, StatusCode, header};
+
+/// The answer to a request for a part of a blob: exactly that part, unverified.
+pub(crate) struct BlobRange {
+    /// As it arrives. It may be shorter or longer than it should be.
+    pub(crate) body: Body,
+    /// What the server calls this state of the blob, where it says that it is the same byte for byte.
+    pub(crate) etag: Option<HeaderValue>,
+    /// Whether the end of the body is known beforehand.
+    pub(crate) has_length: bool,
+}
+
+impl RegistryClient {
+    /// A part of a blob, which is not empty.
+    ///
+    /// # Errors
+    /// Whoever answers with anything else, with another part, or of another total, has
+    /// [refused the range](Error::is_range_refused).
+    pub(crate) fn blob_range(&self, digest: &Digest, size: u64, range: &Range<u64>) -> Result<BlobRange, Error> {
+        let operation = self.operation(digest);
+        let mut request = Request::get(self.url(&operation, &format!("blobs/{digest}"))?, Arc::clone(&self.tls));
+        let last = range.end.saturating_sub(1);
+        let bounds = HeaderValue::from_str(&format!("bytes={}-{last}", range.start));
+        request.headers.extend(bounds.map(|bounds| (header::RANGE, bounds)));
+        request.is_large = true;
+        let response = self.send(&operation, &mut request)?;
+        let response = expect_status(&operation, response, &[StatusCode::PARTIAL_CONTENT, StatusCode::OK])?;
+        let problem = match response.status {
+            StatusCode::OK => Some("the whole".to_owned()),
+            // A range of encoded bytes is counted in those.
+            _ if http::is_encoded(&response) => Some("an encoded part".to_owned()),
+            _ => content_range_problem(&response, range.start, last, size),
+        };
+        if let Some(found) = problem {
+            return Err(Error::WrongRange { operation, offset: range.start, found });
+        }
+        let etag = response.headers.get(header::ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
+        let has_length = response.headers.contains_key(header::CONTENT_LENGTH);
+        Ok(BlobRange { body: response.body, etag, has_length })
+    }
+}

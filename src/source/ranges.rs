@@ -1,0 +1,337 @@
+//! A large blob in several parts at a time.
+//!
+//! Threads fetch the parts in their order into a bounded window; the reader takes their bytes in order, while they come.
+//! The digest is checked above, over the whole, as with any other body. Where parts cannot be had, the rest comes as one
+//! stream: so nothing fails that would not fail without them.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::failover::FailoverBody;
+use super::places::Places;
+use super::range_worker::{FirstPart, Worker};
+use super::{BlobBody, Error, Remedy, Served, ServedBy};
+use crate::digest::{Digest, Mismatch};
+use crate::http::HeaderValue;
+
+/// How a large blob is fetched in several parts at a time, each with a connection of its own.
+///
+/// Of one blob there are at most [`ranges`](Self::ranges) parts in memory and under way. The blobs of one image together
+/// have at most `ranges - 1` more than one each: with six blobs at a time and four ranges, that is nine connections and
+/// nine times [`size`](Self::size) of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParallelRanges {
+    /// How many parts of one blob at a time.
+    pub ranges: NonZeroUsize,
+    /// The size of a part, in bytes. A blob of less than two parts is fetched in one stream.
+    pub size: NonZeroU64,
+    /// Whether all pull sources that have the blob are asked, in turn. Otherwise the others are asked only for what the
+    /// one that works does not deliver.
+    pub spread: bool,
+}
+
+impl ParallelRanges {
+    /// The size of a part unless something else is said: 8 MiB.
+    pub const SIZE: NonZeroU64 = NonZeroU64::MIN.saturating_add(8 * 1024 * 1024 - 1);
+
+    /// So many parts of the usual size, all from one source.
+    pub fn new(ranges: NonZeroUsize) -> Self {
+        Self { ranges, size: Self::SIZE, spread: false }
+    }
+}
+
+/// The bytes of a blob from `start` on, in several parts at a time where that is wanted and worth it.
+pub(super) fn open(places: &Arc<Places>, digest: &Digest, size: u64, start: u64) -> Result<Box<dyn BlobBody>, Error> {
+    let is_worth_it = |options: &ParallelRanges| {
+        options.ranges.get() > 1 && size.saturating_sub(start) >= options.size.get().saturating_mul(2)
+    };
+    let options = places.settings.parallel_ranges().filter(is_worth_it);
+    let options = options.filter(|_| !places.ranges_distrusted.load(Ordering::Relaxed));
+    if let Some(options) = options
+        && let Some(body) = RangesBody::open(places, digest, size, start, options)?
+    {
+        return Ok(Box::new(body));
+    }
+    Ok(Box::new(FailoverBody::open(Arc::clone(places), digest.clone(), size, start)?))
+}
+
+/// What the reader and the threads have in common.
+pub(super) struct Ranges {
+    pub(super) places: Arc<Places>,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) options: ParallelRanges,
+    /// Of each place, whether it refuses parts of this blob.
+    pub(super) refusing: Vec<AtomicBool>,
+    /// Of each place, how it calls the state of the blob that parts were taken of.
+    pub(super) etags: Mutex<Vec<Option<HeaderValue>>>,
+    window: Mutex<Window>,
+    changed: Condvar,
+}
+
+/// The parts between what was read and what nobody has asked for yet.
+struct Window {
+    parts: VecDeque<Part>,
+    /// The number of the first of them, from 0.
+    first: usize,
+    /// Where the next part begins.
+    next: u64,
+    /// Nobody reads any more, or a part could not be had: no more of them are begun.
+    is_closed: bool,
+}
+
+struct Part {
+    range: Range<u64>,
+    bytes: Vec<u8>,
+    /// Which place delivered how much of it, in order.
+    from: Vec<(usize, usize)>,
+    /// It will not be completed.
+    has_failed: bool,
+}
+
+/// A part that is being fetched. Dropped before it is complete, it has failed.
+pub(super) struct Claim {
+    ranges: Arc<Ranges>,
+    pub(super) number: usize,
+    /// What is missing.
+    pub(super) missing: Range<u64>,
+}
+
+impl Ranges {
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has everybody look again.
+    pub(super) fn wake(&self) {
+        // With the lock, so that nobody is between looking and waiting.
+        drop(self.window());
+        self.changed.notify_all();
+    }
+
+    /// The next part, as soon as there is room for it; `None` when there is none.
+    pub(super) fn claim(self: &Arc<Self>) -> Option<Claim> {
+        let mut window = self.window();
+        loop {
+            if window.is_closed || window.next >= self.size {
+                return None;
+            }
+            let count = window.parts.len();
+            if count == 0 || (count < self.options.ranges.get() && self.places.ranges.take()) {
+                return Some(self.begin(&mut window));
+            }
+            window = self.changed.wait(window).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, window: &mut Window) -> Claim {
+        let range = window.next..window.next.saturating_add(self.options.size.get()).min(self.size);
+        let (number, missing) = (window.first + window.parts.len(), range.clone());
+        window.next = range.end;
+        window.parts.push_back(Part { range, bytes: Vec::new(), from: Vec::new(), has_failed: false });
+        Claim { ranges: Arc::clone(self), number, missing }
+    }
+
+    /// The first part was read.
+    fn forget_first(&self, mut window: MutexGuard<'_, Window>) {
+        window.parts.pop_front();
+        window.first += 1;
+        let is_extra = !window.parts.is_empty();
+        drop(window);
+        self.changed.notify_all();
+        self.places.ranges.give_back(usize::from(is_extra));
+    }
+
+    /// Ends the threads, as soon as they notice, and gives the memory back.
+    fn close(&self) {
+        let mut window = self.window();
+        let extra = window.parts.len().saturating_sub(1);
+        (window.is_closed, window.parts) = (true, VecDeque::new());
+        drop(window);
+        self.changed.notify_all();
+        self.places.ranges.give_back(extra);
+    }
+}
+
+impl Claim {
+    pub(super) fn ranges(&self) -> &Arc<Ranges> {
+        &self.ranges
+    }
+
+    /// Takes in the next bytes; false when nobody wants them any more.
+    pub(super) fn append(&mut self, place: usize, bytes: &[u8]) -> bool {
+        let mut window = self.ranges.window();
+        let Some(part) = self.part(&mut window) else { return false };
+        // The whole at once: a vector that grows would take up to twice as much.
+        let length = part.range.end - part.range.start;
+        part.bytes.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(part.bytes.len()));
+        part.bytes.extend_from_slice(bytes);
+        match part.from.last_mut() {
+            Some((last, count)) if *last == place => *count += bytes.len(),
+            _ => part.from.push((place, bytes.len())),
+        }
+        drop(window);
+        self.missing.start += bytes.len() as u64;
+        self.ranges.changed.notify_all();
+        true
+    }
+
+    fn part<'a>(&self, window: &'a mut Window) -> Option<&'a mut Part> {
+        let position = self.number.checked_sub(window.first)?;
+        window.parts.get_mut(position)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.missing.is_empty() {
+            return;
+        }
+        let mut window = self.ranges.window();
+        if let Some(part) = self.part(&mut window) {
+            part.has_failed = true;
+            window.is_closed = true;
+        }
+        drop(window);
+        self.ranges.changed.notify_all();
+    }
+}
+
+/// Reads the parts in their order.
+struct RangesBody {
+    ranges: Arc<Ranges>,
+    /// Where the next byte is, in the blob and in the first part of the window.
+    offset: u64,
+    position: usize,
+    /// Which place delivered how much, in the order of their first bytes.
+    served: Vec<(usize, u64)>,
+    /// The rest as one stream.
+    rest: Option<FailoverBody>,
+}
+
+impl RangesBody {
+    /// `None` where the first place that answers refuses the part that it is asked for.
+    fn open(
+        places: &Arc<Places>,
+        digest: &Digest,
+        size: u64,
+        start: u64,
+        options: ParallelRanges,
+    ) -> Result<Option<Self>, Error> {
+        let ranges = Arc::new(Ranges {
+            places: Arc::clone(places),
+            digest: digest.clone(),
+            size,
+            options,
+            refusing: places.all.iter().map(|_| AtomicBool::new(false)).collect(),
+            etags: Mutex::new(vec![None; places.all.len()]),
+            window: Mutex::new(Window { parts: VecDeque::new(), first: 0, next: start, is_closed: false }),
+            changed: Condvar::new(),
+        });
+        let body = Self { ranges, offset: start, position: 0, served: Vec::new(), rest: None };
+        let Some(claim) = body.ranges.claim() else { return Ok(None) };
+        let Some(first) = FirstPart::ask(claim)? else { return Ok(None) };
+        places.ranges.register(&body.ranges);
+        let parts = (size - start).div_ceil(options.size.get());
+        let threads = usize::try_from(parts).unwrap_or(usize::MAX).min(options.ranges.get());
+        let mut first = Some(first);
+        for _ in 0..threads {
+            // Without any thread, the first part has failed, and the whole comes as one stream.
+            Worker::start(Arc::clone(&body.ranges), first.take());
+        }
+        Ok(Some(body))
+    }
+
+    /// The next bytes of the first part; `None` when they will not come.
+    fn take(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let ranges = Arc::clone(&self.ranges);
+        let mut window = ranges.window();
+        while self.offset < ranges.size && !buffer.is_empty() {
+            match window.parts.front() {
+                Some(part) if part.bytes.len() > self.position => {
+                    let count = self.take_from(part, buffer);
+                    if self.position as u64 == part.range.end - part.range.start {
+                        self.position = 0;
+                        ranges.forget_first(window);
+                    }
+                    return Some(count);
+                }
+                Some(part) if part.has_failed => return None,
+                None if window.is_closed => return None,
+                _ => window = ranges.changed.wait(window).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        Some(0)
+    }
+
+    /// Bytes of one part, from one place.
+    fn take_from(&mut self, part: &Part, buffer: &mut [u8]) -> usize {
+        let (mut end, mut place) = (0, None);
+        for (from, count) in &part.from {
+            (end, place) = (end + count, Some(*from));
+            if end > self.position {
+                break;
+            }
+        }
+        let bytes = part.bytes.get(self.position..end).unwrap_or_default();
+        let count = bytes.len().min(buffer.len());
+        if let (Some(to), Some(bytes)) = (buffer.get_mut(..count), bytes.get(..count)) {
+            to.copy_from_slice(bytes);
+        }
+        self.position += count;
+        self.offset += count as u64;
+        if let Some(place) = place {
+            match self.served.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, sum)) => *sum += count as u64,
+                None => self.served.push((place, count as u64)),
+            }
+        }
+        count
+    }
+}
+
+impl Read for RangesBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(rest) = &mut self.rest {
+            return rest.read(buffer);
+        }
+        if let Some(count) = self.take(buffer) {
+            return Ok(count);
+        }
+        let Ranges { places, digest, size, .. } = &*self.ranges;
+        log::debug!("{digest}: no more parts from byte {} on, the rest as one stream", self.offset);
+        self.ranges.close();
+        let rest = FailoverBody::open(Arc::clone(places), digest.clone(), *size, self.offset);
+        self.rest.insert(rest.map_err(io::Error::other)?).read(buffer)
+    }
+}
+
+impl BlobBody for RangesBody {
+    fn served(&self) -> Vec<Served> {
+        let place = |(index, bytes): &(usize, u64)| {
+            Some(Served { by: ServedBy::Image(self.ranges.places.reference_of(*index)?), bytes: *bytes })
+        };
+        let mut all: Vec<Served> = self.served.iter().filter_map(place).collect();
+        for part in self.rest.as_ref().map(FailoverBody::served).unwrap_or_default() {
+            part.add_to(&mut all);
+        }
+        all
+    }
+
+    /// Nobody can tell which part was wrong. As one stream it has one source, which can be judged.
+    fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
+        log::warn!("the parts of {} do not make it; it is fetched as one stream", self.ranges.digest);
+        self.ranges.places.ranges_distrusted.store(true, Ordering::Relaxed);
+        Remedy::AskAgain
+    }
+}
+
+impl Drop for RangesBody {
+    fn drop(&mut self) {
+        self.ranges.close();
+    }
+}
