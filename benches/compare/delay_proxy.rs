@@ -50,6 +50,16 @@ type Chunk = (Instant, Vec<u8>);
 impl DelayProxy {
     /// In front of `host:port`.
     pub fn start(target: &str, round_trip: Duration) -> Self {
+        Self::with(target, round_trip, None)
+    }
+
+    /// In front of `host:port`, near, and with so many bytes a second for what each connection brings.
+    #[allow(dead_code, reason = "the test of this file has no use for it")]
+    pub fn narrow(target: &str, bytes_per_second: u64) -> Self {
+        Self::with(target, Duration::ZERO, Some(bytes_per_second))
+    }
+
+    fn with(target: &str, round_trip: Duration, bytes_per_second: Option<u64>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let traffic = Arc::new(Mutex::new(Traffic::default()));
@@ -58,7 +68,7 @@ impl DelayProxy {
             for near in listener.incoming().flatten() {
                 shared.lock().expect("no panic").connections += 1;
                 let far = TcpStream::connect(&target).expect("the server listens");
-                connect(near, far, round_trip, &shared);
+                connect(near, far, round_trip, bytes_per_second, &shared);
             }
         });
         Self { address, traffic }
@@ -75,7 +85,13 @@ impl DelayProxy {
     }
 }
 
-fn connect(near: TcpStream, far: TcpStream, round_trip: Duration, traffic: &Arc<Mutex<Traffic>>) {
+fn connect(
+    near: TcpStream,
+    far: TcpStream,
+    round_trip: Duration,
+    bytes_per_second: Option<u64>,
+    traffic: &Arc<Mutex<Traffic>>,
+) {
     for stream in [&near, &far] {
         stream.set_nodelay(true).expect("a socket option");
     }
@@ -88,7 +104,14 @@ fn connect(near: TcpStream, far: TcpStream, round_trip: Duration, traffic: &Arc<
         requests.read(bytes);
         Instant::now().max(established) + round_trip / 2
     });
-    pass(down, move |_| Instant::now() + round_trip / 2);
+    let mut free = Instant::now();
+    pass(down, move |bytes| {
+        let Some(rate) = bytes_per_second else { return Instant::now() + round_trip / 2 };
+        // The line is busy for as long as they take; half a second of them may be on it.
+        thread::sleep(free.saturating_duration_since(Instant::now() + Duration::from_millis(500)));
+        free = free.max(Instant::now()) + Duration::from_nanos(bytes.len() as u64 * 1_000_000_000 / rate);
+        free
+    });
 }
 
 /// One direction: `due` is asked about each chunk when it comes.

@@ -42,6 +42,7 @@ pub const SMALL: Image =
 pub const SIGNED: Image = Image { name: "signed", signed: true, ..SMALL };
 pub const MANY: Image = Image { name: "many", layers: 100, ..SMALL };
 pub const LARGE: Image = Image { name: "large", layers: 4, layer_size: 256 * MIB, ..SMALL };
+pub const ONE: Image = Image { name: "one", layers: 1, layer_size: 1024 * MIB, ..SMALL };
 pub const FIFTY: Image = Image { name: "fifty", count: 50, layers: 1, ..SMALL };
 pub const TEXT: Image = Image { name: "text", layers: 4, layer_size: 64 * MIB, content: Content::Text, ..SMALL };
 pub const PLAIN_TEXT: Image = Image { name: "plain-text", content: Content::PlainText, ..TEXT };

@@ -6,10 +6,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is read by people")]
 #![allow(unreachable_pub, reason = "support is shared with the tests")]
 
+mod containerd;
 mod delay_proxy;
 mod images;
 mod measure;
 mod requests;
+mod resilience;
 mod signed;
 mod table;
 mod text;
@@ -17,6 +19,7 @@ mod works;
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support {
+    pub mod blackhole;
     pub mod command;
     pub mod docker_registry;
     pub mod oci_layout;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use clap::Parser;
 use delay_proxy::{DelayProxy, Traffic};
 use measure::Meter;
+use resilience::{Programs, Resilience};
 use signed::Signed;
 use support::docker_registry::DockerRegistry;
 use support::peers::peer;
@@ -65,6 +69,9 @@ struct Options {
     /// Print the requests too.
     #[arg(long)]
     requests: bool,
+    /// A dead mirror and parallel ranges instead, with ctr beside; needs root, for containerd.
+    #[arg(long)]
+    resilience: bool,
     /// Only be a proxy in front of this host:port, until stdin ends.
     #[arg(long, value_name = "HOST:PORT")]
     proxy: Option<String>,
@@ -80,11 +87,24 @@ fn main() {
     let options = Options::parse();
     if let Some(target) = &options.proxy {
         be_a_proxy(target, options.far());
+    } else if options.bench && options.resilience {
+        compare_resilience(&options);
     } else if options.bench {
         compare(&options);
     } else {
         eprintln!("for `cargo bench`");
     }
+}
+
+fn compare_resilience(options: &Options) {
+    let peers = ["skopeo", "docker-registry", "hyperfine", "time", "containerd", "ctr"].map(peer);
+    let [Some(skopeo), Some(docker_registry), Some(hyperfine), Some(time), Some(containerd), Some(ctr)] = peers else {
+        return;
+    };
+    let (registry, meter) = (DockerRegistry::anonymous(&docker_registry), Meter::new(hyperfine, time));
+    let skopeo = options.skopeo.clone().unwrap_or(skopeo);
+    let programs = Programs { ours: options.ours.clone(), skopeo, containerd, ctr };
+    Resilience { programs, registry: &registry, meter: &meter, runs: options.runs.unwrap_or(3) }.print();
 }
 
 fn compare(options: &Options) {
