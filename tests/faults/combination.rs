@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::position::{Position, Spot};
 use crate::proxy;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::impatient::{Impatient, Towards};
+use crate::support::impatient::{Impatient, Part, Towards};
 use crate::support::local::tree;
 use crate::support::server::Server;
 use crate::world::{TLS, Transport, World, copy_image};
@@ -122,7 +122,9 @@ impl Combination {
         let (_, faulty) = self.sources.counts();
         let config = configure(root, servers, self.is_verified());
         let (patient, hasty) = (Arc::clone(&world.patient), Arc::clone(&world.hasty));
-        let part = if self.is_verified() { self.spot().path } else { String::new() };
+        // Where nobody answers the ping, nobody answers anything.
+        let is_deaf = self.position == Position::Ping && self.fault.door(false).is_some();
+        let part = if is_deaf { Part::Anywhere(String::new()) } else { Part::End(self.spot().path) };
         let towards = servers[..faulty].iter().filter(|_| self.fault.is_silence());
         let towards = towards.map(|server| Towards { authority: server.authority(), part: part.clone() }).collect();
         let inner = Impatient { patient, hasty, towards };

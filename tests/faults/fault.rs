@@ -116,7 +116,7 @@ impl Fault {
         match self {
             Self::Reset => reply.reset_after(offset),
             Self::Stall => reply.stall_after(offset),
-            Self::Drip => reply.drip_after(offset, (length - offset).div_ceil(4), PAUSE),
+            Self::Drip => reply.drip_after(offset, 1, PAUSE),
             Self::Truncated => reply.cut_after(offset),
             Self::TruncatedWithoutLength => reply.until_close().cut_after(offset),
             Self::CorruptedByte => {
@@ -143,6 +143,7 @@ impl Fault {
     }
 }
 
+/// Between two bytes of a drip: no silence, but a megabyte takes half a day.
 const PAUSE: Duration = Duration::from_millis(50);
 
 fn refusal(status: u16) -> Reply {

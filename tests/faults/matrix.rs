@@ -29,8 +29,8 @@ fn expected(fault: Fault, position: Position, sources: Sources) -> Outcome {
     match (fault, position, sources) {
         // Whatever answers there, answers over https: that is all the question.
         (_, Position::Ping, _) if fault.door(false).is_none() => Outcome::EndsItself,
-        // It is slow, and comes to its end.
-        (Fault::Drip, ..) => Outcome::EndsItself,
+        // One byte is no drip.
+        (Fault::Drip, Position::LastByte, _) => Outcome::EndsItself,
         (_, _, Sources::All) => Outcome::Fails,
         _ => Outcome::Ends,
     }

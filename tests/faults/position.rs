@@ -29,7 +29,7 @@ pub(crate) const POSITIONS: [Position; 6] = [
 pub(crate) struct Spot {
     /// The end of its path.
     pub(crate) path: String,
-    /// The byte, counted from 0; `None` for the answer as a whole.
+    /// The first byte that has it, counted from 0; `None` for the answer as a whole.
     pub(crate) byte: Option<usize>,
     /// Nothing is asked before it.
     pub(crate) is_first: bool,
@@ -72,13 +72,12 @@ impl Position {
 impl Spot {
     /// Whether the answer to this request has the fault.
     pub(crate) fn is_in(&self, request: &ReceivedRequest) -> bool {
-        let (start, end) = asked(request);
-        request.path().ends_with(&self.path) && self.byte.is_none_or(|byte| (start..=end).contains(&byte))
+        request.path().ends_with(&self.path) && self.byte.is_none_or(|byte| byte <= asked(request).1)
     }
 
     /// The byte in the answer's body.
     pub(crate) fn byte_in(&self, request: &ReceivedRequest) -> Option<usize> {
-        self.byte.map(|byte| byte - asked(request).0)
+        self.byte.map(|byte| byte.saturating_sub(asked(request).0))
     }
 }
 

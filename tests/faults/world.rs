@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use transship::config::{Config, Paths};
-use transship::http::{Timeouts, Wire};
+use transship::http::{Pace, Timeouts, Wire};
 use transship::policy::Policy;
 use transship::source::{self, ImageSource, Network, Options};
 use transship::{Digest, ImageReference, copy, destination};
@@ -41,9 +41,13 @@ pub(crate) enum Transport {
     Oci,
 }
 
-/// What a source that will never answer is given.
-const HASTY: Timeouts =
-    Timeouts { connect: Duration::from_millis(300), idle: Duration::from_millis(300), ..Timeouts::DEFAULT };
+/// What a source that will never answer, or never end, is given.
+const HASTY: Timeouts = Timeouts {
+    connect: Duration::from_millis(300),
+    idle: Duration::from_millis(300),
+    answer: Duration::from_millis(600),
+    slowest: Pace { bytes: 1000, time: Duration::from_millis(600) },
+};
 
 /// Three registries that have the image, as `org/app:1`, and two wires: what is dear to make is made once.
 pub(crate) struct World {

@@ -16,7 +16,7 @@ use transship::source::{self, BlobReader, Health, ImageSource, Network, Options,
 use transship::{ImageReference, error};
 
 use crate::counting::{Count, CountingWire};
-use crate::support::impatient::{Impatient, Towards};
+use crate::support::impatient::{Impatient, Part, Towards};
 use crate::support::registry::RunningRegistry;
 use crate::support::server::Server;
 use crate::support::server_tls::ServerTls;
@@ -107,7 +107,8 @@ impl Machine {
 
     /// The same with any limits.
     pub(crate) fn limited(mut self, server: &Server, part: &'static str, timeouts: Timeouts) -> Self {
-        self.impatience = Some((Towards { authority: server.authority(), part: part.to_owned() }, timeouts));
+        self.impatience =
+            Some((Towards { authority: server.authority(), part: Part::Anywhere(part.to_owned()) }, timeouts));
         self
     }
 

@@ -12,17 +12,28 @@ pub struct Impatient {
     pub towards: Vec<Towards>,
 }
 
-/// Whom: requests to this `host:port` whose URL contains `part`.
+/// Whom: requests to this `host:port` with this in their URL.
 #[derive(Debug, Clone)]
 pub struct Towards {
     pub authority: String,
-    pub part: String,
+    pub part: Part,
+}
+
+/// A part of a URL.
+#[derive(Debug, Clone)]
+pub enum Part {
+    Anywhere(String),
+    End(String),
 }
 
 impl Wire for Impatient {
     fn send(&self, request: &Request) -> Result<Response, Error> {
         let url = request.url.expose();
-        let is_meant = |towards: &Towards| url.contains(&towards.authority) && url.contains(&towards.part);
+        let has = |part: &Part| match part {
+            Part::Anywhere(part) => url.contains(part),
+            Part::End(part) => url.ends_with(part),
+        };
+        let is_meant = |towards: &Towards| url.contains(&towards.authority) && has(&towards.part);
         if self.towards.iter().any(is_meant) { self.hasty.send(request) } else { self.patient.send(request) }
     }
 }
