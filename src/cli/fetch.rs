@@ -44,12 +44,33 @@ pub(super) fn object(global: &Global, args: &FetchObjectArgs) -> Result<ExitCode
     let reference = settings::registry_reference(&args.reference)?.with_default_tag();
     let (digests, media_type) = (digests(&args.digests)?, args.media_type.as_deref().map(MediaType::from));
     run(global, &args.fetch, reference, move |config, reference, options, output| {
-        let resolved = source::resolve(config, reference, options)?;
+        let resolved = match source::resolve(config, reference, options) {
+            Err(error) if digests.is_empty() => return write_unresolved(config, reference, options, output, error),
+            resolved => resolved?,
+        };
         if digests.is_empty() {
             return write(&resolved.fetcher, &resolved.descriptor, output);
         }
         write_all(&resolved.fetcher, &digests, media_type.as_ref(), output)
     })
+}
+
+/// What cannot be resolved may be there all the same, where its digest is known: some registries have no other answer than
+/// 500 to whoever takes a blob for a manifest.
+fn write_unresolved(
+    config: &Config,
+    reference: &Reference,
+    options: &Options,
+    output: &mut Output,
+    error: source::Error,
+) -> Result<(), Sent> {
+    let digest = reference.digest().filter(|_| !error.is_not_found() && !error.is_unauthorized());
+    let Some(digest) = digest else { return Err(error.into()) };
+    let fetcher = source::fetcher(config, reference, options)?;
+    match fetcher.fetch_by_digest(digest, None) {
+        Ok((descriptor, content)) => write_content(&fetcher, &descriptor, content, output),
+        Err(_) => Err(error.into()),
+    }
 }
 
 pub(super) fn blob(global: &Global, args: &FetchBlobArgs) -> Result<ExitCode, Failure> {

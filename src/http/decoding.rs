@@ -4,12 +4,15 @@
 //! We ask for `identity`. Some servers and caches encode all the same, and digests are about the bytes without that.
 
 use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::{Body, Error, Response, header};
 use crate::compression::ZSTD_WINDOW_LOG;
+use crate::safe_url::SafeUrl;
 
 /// Nobody encodes more often; each one costs memory.
 const MOST_CODINGS: usize = 8;
@@ -40,6 +43,9 @@ pub enum EncodingError {
     /// More bytes than the content could need.
     #[error("the encoded content is longer than {0} bytes")]
     TooLong(u64),
+    /// Bytes that are not what the header says.
+    #[error("the content cannot be decoded: {0}")]
+    Damaged(String),
 }
 
 /// True when the bytes of the body are not those of the content.
@@ -53,8 +59,7 @@ pub(crate) fn is_encoded(response: &Response) -> bool {
 /// A response that is not encoded is returned as it is.
 ///
 /// # Errors
-/// [`Error::Encoding`] when the coding is not known. Data that cannot be decoded is an error of reading, of the kind
-/// `InvalidData` or `InvalidInput`.
+/// [`Error::Encoding`] when the coding is not known. Reading what cannot be decoded is an [`io::Error`] that carries one.
 pub(crate) fn decoded(response: Response, limit: u64) -> Result<Response, Error> {
     let failed = |source| Error::Encoding { url: response.url.clone(), source };
     let codings = codings(&response).map_err(failed)?;
@@ -62,9 +67,11 @@ pub(crate) fn decoded(response: Response, limit: u64) -> Result<Response, Error>
         return Ok(response);
     }
     let longest = limit.saturating_add(limit / 8).saturating_add(OVERHEAD);
-    let capped: Body = Box::new(Capped { inner: response.body, left: longest, longest });
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let capped = Capped { inner: response.body, left: longest, longest, has_failed: Arc::clone(&has_failed) };
     // The last one was applied last.
-    let body = codings.iter().rev().fold(capped, |body, coding| coding.decode(body));
+    let inner = codings.iter().rev().fold(Box::new(capped) as Body, |body, coding| coding.decode(body));
+    let body = Box::new(Decoded { inner, url: response.url.clone(), has_failed });
     let mut headers = response.headers;
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);
@@ -148,20 +155,45 @@ fn is_zlib(method: u8, flags: u8) -> bool {
     method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
+/// The outermost decoder, whose errors are ours.
+struct Decoded {
+    inner: Body,
+    url: SafeUrl,
+    has_failed: Arc<AtomicBool>,
+}
+
+impl Read for Decoded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| {
+            // What only broke off may come whole the next time, and a failure below is no decoder's.
+            if error.kind() == io::ErrorKind::UnexpectedEof || self.has_failed.load(Ordering::Relaxed) {
+                return error;
+            }
+            let source = match crate::error::find::<EncodingError>(&error) {
+                Some(source) => source.clone(),
+                None => EncodingError::Damaged(error.to_string()),
+            };
+            io::Error::new(io::ErrorKind::InvalidData, Error::Encoding { url: self.url.clone(), source })
+        })
+    }
+}
+
 /// Bytes that come to an end.
 struct Capped {
     inner: Body,
     left: u64,
     longest: u64,
+    /// Set when reading fails for a reason that is not of the bytes.
+    has_failed: Arc<AtomicBool>,
 }
 
 impl Read for Capped {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, EncodingError::TooLong(self.longest)))?;
+        let count = self.inner.read(buffer).inspect_err(|error| {
+            self.has_failed.store(error.kind() != io::ErrorKind::Interrupted, Ordering::Relaxed);
+        })?;
+        let too_long = || io::Error::new(io::ErrorKind::InvalidData, EncodingError::TooLong(self.longest));
+        self.left = self.left.checked_sub(count as u64).ok_or_else(too_long)?;
         Ok(count)
     }
 }

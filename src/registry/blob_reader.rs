@@ -16,9 +16,9 @@ const WORTHWHILE_TIME: Duration = Duration::from_secs(60);
 
 /// Who is asked for the bytes of blobs.
 pub(super) trait BlobServer: Send + Sync {
-    /// A body of which the bytes from `offset` on are to be read: it begins there, or at the beginning. `size` is that of
-    /// the whole. The answer is 200, or 206 where `offset` is not 0.
-    fn ask(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error>;
+    /// A body of which the bytes from `offset` on are to be read: it begins there, or at the beginning. The answer is 200, or
+    /// 206 where `offset` is not 0; it may be encoded.
+    fn ask(&self, digest: &Digest, offset: u64) -> Result<Response, Error>;
 
     /// What is being done.
     fn operation(&self, digest: &Digest) -> Operation;
@@ -27,18 +27,13 @@ pub(super) trait BlobServer: Send + Sync {
 }
 
 impl BlobServer for RegistryClient {
-    fn ask(&self, digest: &Digest, size: u64, offset: u64) -> Result<Response, Error> {
+    fn ask(&self, digest: &Digest, offset: u64) -> Result<Response, Error> {
         let operation = self.operation(digest);
         let mut request = Request::get(self.url(&operation, &format!("blobs/{digest}"))?, Arc::clone(&self.tls));
         let (headers, expected) = range_from(offset);
         (request.headers, request.is_large) = (headers, true);
         let response = self.send(&operation, &mut request)?;
-        let response = expect_status(&operation, response, expected)?;
-        // A range of encoded bytes is counted in those, and offsets are in decoded ones.
-        if response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) && offset > 0 {
-            return self.ask(digest, size, 0);
-        }
-        http::decoded(response, size).map_err(|source| Error::Http { operation, source })
+        expect_status(&operation, response, expected)
     }
 
     fn operation(&self, digest: &Digest) -> Operation {
@@ -90,7 +85,7 @@ impl BlobStream {
 
     /// Points `body` at the present offset, by asking for the bytes from `start` on: that, or 0.
     fn connect(&mut self, start: u64) -> Result<(), Error> {
-        let response = self.server.ask(&self.digest, self.size, start)?;
+        let response = self.ask(start)?;
         // Some servers say only there that it is a part.
         let is_part = start > 0 && response.headers.contains_key(header::CONTENT_RANGE);
         if response.status == StatusCode::OK && !is_part {
@@ -102,6 +97,16 @@ impl BlobStream {
         }
         self.body = response.body;
         Ok(())
+    }
+
+    /// An answer whose body is not encoded any more.
+    fn ask(&self, start: u64) -> Result<Response, Error> {
+        let response = self.server.ask(&self.digest, start)?;
+        // A range of encoded bytes is counted in those, and offsets are in decoded ones.
+        if start > 0 && response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) {
+            return self.ask(0);
+        }
+        http::decoded(response, self.size).map_err(|source| Error::Http { operation: self.operation(), source })
     }
 
     /// Reads away what is known already, from a server that begins at the beginning. All skips of a blob together may
@@ -149,17 +154,11 @@ impl BlobStream {
     }
 }
 
-/// A server that stalled once has had its time; somebody else may do better.
-fn is_stall(error: &http::Error) -> bool {
-    matches!(error, http::Error::Timeout { .. })
-}
-
-/// What this server would do again: a stall has had its time, and what cannot be decoded cannot be the second time either.
+/// A server that stalled once has had its time, and what cannot be decoded cannot be the second time either; somebody else
+/// may do better.
 fn is_final(error: &io::Error) -> bool {
-    match crate::error::find::<http::Error>(error) {
-        Some(error) => is_stall(error),
-        None => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput),
-    }
+    let error = crate::error::find::<http::Error>(error);
+    matches!(error, Some(http::Error::Timeout { .. } | http::Error::Encoding { .. }))
 }
 
 impl fmt::Debug for BlobStream {

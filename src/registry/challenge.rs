@@ -72,9 +72,57 @@ fn parameter_value(text: &str) -> Option<(String, &str)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "other files have tables, too")]
+#[path = "../../tests/support"]
+mod support {
+    pub(super) mod shared;
+    pub(super) mod tables;
+}
+
+#[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
+    use super::support::tables::{containerd_table, text};
     use super::*;
     use crate::http::HeaderValue;
+
+    /// Headers that we read otherwise, and how. containerd reads one challenge a header, takes the last of equal names and
+    /// goes on in what it cannot read; the grammar has lists of challenges, and blanks around `=`.
+    fn read_otherwise(headers: &[String]) -> Option<Value> {
+        Some(match headers {
+            [one] if one == "Basic realm=\"b\", Bearer realm=\"t\"" => {
+                json!([["basic", {"realm": "b"}], ["bearer", {"realm": "t"}]])
+            }
+            [one] if one == "Bearer realm=\"https://x/t\" , service = \"svc\"" => {
+                json!([["bearer", {"realm": "https://x/t", "service": "svc"}]])
+            }
+            [one] if one == "Bearer realm=\"unterminated" => json!([["bearer", {}]]),
+            [one] if one == "Bearer realm=\"a\",realm=\"b\"" => json!([["bearer", {"realm": "a"}]]),
+            [one] if one == "Bearer ,realm=\"a\"" => json!([["bearer", {"realm": "a"}]]),
+            [_, _, _] => {
+                json!([["digest", {"realm": "d"}], ["basic", {"realm": "b"}], ["bearer", {"realm": "t"}]])
+            }
+            _ => return None,
+        })
+    }
+
+    #[test]
+    fn challenges_are_read_as_by_containerd_but_for_what_it_leaves_out() {
+        for case in containerd_table("www_authenticate") {
+            let headers: Vec<_> = case["headers"].as_array().unwrap().iter().map(text).collect();
+            let theirs = case["challenges"].as_array().into_iter().flatten();
+            let theirs: Vec<_> = theirs.map(|one| json!([one["scheme"], one["params"]])).collect();
+            // Of equal names the first counts.
+            let ours = headers.iter().flat_map(|header| Challenge::parse(header)).map(|challenge| {
+                let parameters: serde_json::Map<_, _> =
+                    challenge.parameters.into_iter().rev().map(|(name, value)| (name, Value::from(value))).collect();
+                json!([challenge.scheme, parameters])
+            });
+            let ours = Value::from(ours.collect::<Vec<_>>());
+            assert_eq!(ours, read_otherwise(&headers).unwrap_or_else(|| Value::from(theirs)), "{case}");
+        }
+    }
 
     fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -66,7 +66,7 @@ struct External {
 }
 
 impl BlobServer for External {
-    fn ask(&self, digest: &Digest, _size: u64, offset: u64) -> Result<Response, Error> {
+    fn ask(&self, digest: &Digest, offset: u64) -> Result<Response, Error> {
         let operation = reading(digest);
         let mut request = Request::get(self.url.clone(), Arc::new(Tls::default()));
         let (headers, expected) = range_from(offset);

@@ -41,6 +41,7 @@ mod signature_extension;
 mod tags;
 mod token;
 mod upload;
+mod warning;
 
 pub use address::Address;
 use address::repository;
@@ -109,6 +110,7 @@ pub struct RegistryClient {
     mounting: Mutex<HashMap<String, Arc<authorize::Authorizer>>>,
     /// Where the API is, once that is known.
     base: scheme::KnownBase,
+    warnings: warning::Warnings,
     /// Whether the registry keeps signatures of its own accord, once it was asked.
     keeps_signatures: Mutex<Option<bool>>,
 }
@@ -154,6 +156,7 @@ impl RegistryClient {
             authorizer,
             mounting: Mutex::default(),
             base: scheme::KnownBase::default(),
+            warnings: warning::Warnings::default(),
             keeps_signatures: Mutex::default(),
         }
     }
@@ -216,7 +219,9 @@ impl RegistryClient {
     /// Sends a request to the endpoint itself, authorised; any status.
     fn send(&self, operation: &Operation, request: &mut Request) -> Result<Response, Error> {
         let outcome = self.authorizer.send(request).map_err(|failure| unanswered(operation, failure));
-        self.or_neither(operation, &request.method, outcome)
+        let response = self.or_neither(operation, &request.method, outcome)?;
+        self.warnings.tell(&self.name, &response);
+        Ok(response)
     }
 
     /// `/v2/<path>/<rest>`

@@ -8,9 +8,10 @@ use super::{Error, Fetcher, Options};
 use crate::config::{Config, PullSource};
 use crate::digest::Digest;
 use crate::error::find;
+use crate::http;
 use crate::manifest::Descriptor;
 use crate::reference::{DockerReference, ImageReference, Reference};
-use crate::registry::{self, Resolution, Selector};
+use crate::registry::{ErrorResponse, Resolution, Selector};
 
 /// What a reference names: what is needed to write it down, and to read it.
 #[derive(Debug, Clone)]
@@ -98,7 +99,7 @@ pub(super) fn find_blob(places: &Places, digest: &Digest) -> Result<(usize, Reso
 /// have it: to take a blob for it then would make a layer of a manifest.
 fn is_no_manifest(error: &Error) -> bool {
     let is_unanswered =
-        |error: &Error| matches!(find(error), Some(registry::Error::Http { source, .. }) if source.is_transient());
+        |error: &Error| find::<ErrorResponse>(error).is_none() && find(error).is_some_and(http::Error::is_transient);
     match error {
         Error::AllSourcesFailed(all) => {
             let mut errors = all.mirrors.iter().chain([&all.primary]).map(|attempt| &*attempt.error);

@@ -5,8 +5,10 @@
 #![allow(unreachable_pub, reason = "support is shared by several crates of tests")]
 
 mod exchange;
+mod fetching;
 mod scripts;
 mod stage;
+mod tables;
 mod traces;
 
 #[allow(dead_code, reason = "other crates of tests use the rest")]
