@@ -47,7 +47,9 @@ impl Containerd {
         fs::create_dir_all(&directory).expect("a directory");
         let (origin, mirrors) = hosts.split_last().expect("an origin");
         let mirrors: String = mirrors.iter().map(|host| format!("[host.\"http://{host}\"]\n")).collect();
-        fs::write(directory.join("hosts.toml"), format!("server = \"http://{origin}\"\n{mirrors}")).expect("a file");
+        // Debian's heeds no file without a `host`.
+        let text = format!("server = \"http://{origin}\"\n[host]\n{mirrors}");
+        fs::write(directory.join("hosts.toml"), text).expect("a file");
         let mut command = Command::new(ctr);
         command.arg("--address").arg(self.home.path().join("socket")).args(["-n", "bench", "content", "fetch"]);
         command.arg("--hosts-dir").arg(self.home.path().join("hosts")).arg(format!("{NAME}/{image}:1"));
