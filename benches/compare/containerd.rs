@@ -31,10 +31,10 @@ impl Containerd {
         fs::write(home.path().join("config.toml"), config).expect("a file");
         let mut command = Command::new(program);
         command.arg("--config").arg(home.path().join("config.toml")).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("containerd starts");
+        let containerd = Self { child: command.spawn().expect("containerd starts"), home };
         for _ in 0..1000 {
-            if home.path().join("socket").exists() {
-                return Self { child, home };
+            if containerd.home.path().join("socket").exists() {
+                return containerd;
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -46,7 +46,7 @@ impl Containerd {
         let directory = self.home.path().join("hosts").join(NAME);
         fs::create_dir_all(&directory).expect("a directory");
         let (origin, mirrors) = hosts.split_last().expect("an origin");
-        let mirrors: String = mirrors.iter().map(|host| format!("[host.\"http://{host}\"]\n")).collect();
+        let mirrors = mirrors.iter().map(|host| format!("[host.\"http://{host}\"]\n")).collect::<Vec<_>>().concat();
         // Debian's heeds no file without a `host`.
         let text = format!("server = \"http://{origin}\"\n[host]\n{mirrors}");
         fs::write(directory.join("hosts.toml"), text).expect("a file");
