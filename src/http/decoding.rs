@@ -78,6 +78,30 @@ pub(crate) fn decoded(response: Response, limit: u64) -> Result<Response, Error>
     Ok(Response { headers, body, ..response })
 }
 
+/// The same for a document in JSON, which is not encoded where one sees that it is JSON: some servers only say so.
+pub(crate) fn decoded_json(mut response: Response, limit: u64) -> Result<Response, Error> {
+    if codings(&response).map_or(true, |codings| codings.is_empty()) {
+        return decoded(response, limit);
+    }
+    let mut first = Vec::new();
+    if let Err(source) = response.body.by_ref().take(1).read_to_end(&mut first) {
+        return Err(Error::Body { url: response.url, source });
+    }
+    let is_json = first == b"{";
+    let response = Response { body: Box::new(Cursor::new(first).chain(response.body)), ..response };
+    if is_json { Ok(response) } else { decoded(response, limit) }
+}
+
+/// True when a body is as long as content of `size` bytes is from its beginning or from `start` on, so that nothing was
+/// encoded. Some servers say of files that are compressed themselves that it was they who did it.
+pub(crate) fn is_content_itself(response: &Response, start: u64, size: u64) -> bool {
+    if codings(response).is_err() {
+        return false;
+    }
+    let length = response.single_header(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    length.is_some_and(|length| length == size || Some(length) == size.checked_sub(start))
+}
+
 /// What was applied, in that order.
 fn codings(response: &Response) -> Result<Vec<Coding>, EncodingError> {
     let mut codings = Vec::new();

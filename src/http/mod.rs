@@ -28,7 +28,7 @@ mod watch;
 pub use cancel::Cancellable;
 pub use clock::{Clock, SystemClock, TestClock};
 pub use decoding::EncodingError;
-pub(crate) use decoding::{decoded, is_encoded};
+pub(crate) use decoding::{decoded, decoded_json, is_content_itself, is_encoded};
 pub use har::{EntryError, HarError, Recorder, Replay};
 pub use proxy::Proxies;
 pub use redirect::{Redirecting, may_carry_credentials};

@@ -102,6 +102,9 @@ impl BlobStream {
     /// An answer whose body is not encoded any more.
     fn ask(&self, start: u64) -> Result<Response, Error> {
         let response = self.server.ask(&self.digest, start)?;
+        if http::is_content_itself(&response, start, self.size) {
+            return Ok(response);
+        }
         // A range of encoded bytes is counted in those, and offsets are in decoded ones.
         if start > 0 && response.headers.contains_key(header::CONTENT_RANGE) && http::is_encoded(&response) {
             return self.ask(0);

@@ -179,7 +179,7 @@ impl RegistryClient {
         let operation = Operation::ReadingManifest { selector: selector.to_string(), name: self.name.clone() };
         let response = self.get(&operation, &format!("manifests/{selector}"), accepted)?;
         let response = expect_status(&operation, response, &[StatusCode::OK])?;
-        let response = http::decoded(response, MAX_MANIFEST_SIZE)
+        let response = http::decoded_json(response, MAX_MANIFEST_SIZE)
             .map_err(|source| Error::Http { operation: operation.clone(), source })?;
         let media_type = stated_media_type(&response);
         let stated = response.single_header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());

@@ -70,7 +70,10 @@ pub(super) struct Ranges {
     /// Of each place, how it calls the state of the blob that parts were taken of.
     pub(super) etags: Mutex<Vec<Option<HeaderValue>>>,
     window: Mutex<Window>,
-    changed: Condvar,
+    /// There may be room for another part, or no need of it: the threads wait here.
+    room: Condvar,
+    /// The first part has got bytes, or will get no more: the reader waits here.
+    arrived: Condvar,
 }
 
 /// The parts between what was read and what nobody has asked for yet.
@@ -106,11 +109,11 @@ impl Ranges {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has everybody look again.
+    /// Has the threads look again.
     pub(super) fn wake(&self) {
         // With the lock, so that nobody is between looking and waiting.
         drop(self.window());
-        self.changed.notify_all();
+        self.room.notify_all();
     }
 
     /// The next part, as soon as there is room for it; `None` when there is none.
@@ -124,7 +127,7 @@ impl Ranges {
             if count == 0 || (count < self.options.ranges.get() && self.places.ranges.take()) {
                 return Some(self.begin(&mut window));
             }
-            window = self.changed.wait(window).unwrap_or_else(PoisonError::into_inner);
+            window = self.room.wait(window).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -142,7 +145,7 @@ impl Ranges {
         window.first += 1;
         let is_extra = !window.parts.is_empty();
         drop(window);
-        self.changed.notify_all();
+        self.room.notify_all();
         self.places.ranges.give_back(usize::from(is_extra));
     }
 
@@ -152,7 +155,7 @@ impl Ranges {
         let extra = window.parts.len().saturating_sub(1);
         (window.is_closed, window.parts) = (true, VecDeque::new());
         drop(window);
-        self.changed.notify_all();
+        self.room.notify_all();
         self.places.ranges.give_back(extra);
     }
 }
@@ -174,9 +177,12 @@ impl Claim {
             Some((last, count)) if *last == place => *count += bytes.len(),
             _ => part.from.push((place, bytes.len())),
         }
+        let is_first = self.number == window.first;
         drop(window);
         self.missing.start += bytes.len() as u64;
-        self.ranges.changed.notify_all();
+        if is_first {
+            self.ranges.arrived.notify_one();
+        }
         true
     }
 
@@ -197,7 +203,8 @@ impl Drop for Claim {
             window.is_closed = true;
         }
         drop(window);
-        self.ranges.changed.notify_all();
+        self.ranges.arrived.notify_one();
+        self.ranges.room.notify_all();
     }
 }
 
@@ -230,7 +237,8 @@ impl RangesBody {
             refusing: places.all.iter().map(|_| AtomicBool::new(false)).collect(),
             etags: Mutex::new(vec![None; places.all.len()]),
             window: Mutex::new(Window { parts: VecDeque::new(), first: 0, next: start, is_closed: false }),
-            changed: Condvar::new(),
+            room: Condvar::new(),
+            arrived: Condvar::new(),
         });
         let body = Self { ranges, offset: start, position: 0, served: Vec::new(), rest: None };
         let Some(claim) = body.ranges.claim() else { return Ok(None) };
@@ -262,7 +270,7 @@ impl RangesBody {
                 }
                 Some(part) if part.has_failed => return None,
                 None if window.is_closed => return None,
-                _ => window = ranges.changed.wait(window).unwrap_or_else(PoisonError::into_inner),
+                _ => window = ranges.arrived.wait(window).unwrap_or_else(PoisonError::into_inner),
             }
         }
         Some(0)

@@ -137,7 +137,7 @@ fn redirects_that_lead_nowhere_end() {
 }
 
 #[test]
-fn bytes_come_as_they_were_sent_whatever_content_encoding_says() {
+fn bytes_that_are_the_content_are_not_decoded_whatever_content_encoding_says() {
     let encoded = |reply: Reply| reply.header("Content-Encoding", "gzip");
     let origin = healthy().spoil(|path| path.starts_with("/v2/"), .., encoded).serve();
     let source = Machine::of(&[&origin]).open(LOGICAL).unwrap();
