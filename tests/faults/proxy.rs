@@ -32,7 +32,7 @@ pub(crate) fn faulty(registry: &str, fault: Fault, spot: Spot, is_verified: bool
 }
 
 /// The same where one request in `in_number` meets one of these faults, as chance has it: always the same chance.
-pub(crate) fn flaky(registry: &str, faults: &'static [Fault], in_number: usize) -> Server {
+pub(crate) fn flaky(registry: &str, faults: Vec<Fault>, in_number: usize) -> Server {
     let registry = registry.to_owned();
     let chance = Mutex::new(fastrand::Rng::with_seed(1));
     let handler = move |request: &ReceivedRequest| {

@@ -17,7 +17,7 @@ use transship::source::{self, Clients, Network, Options};
 use transship::{copy, destination};
 
 use crate::combination::{LOGICAL, check_remains, configure};
-use crate::fault::Fault;
+use crate::fault::{FAULTS, Fault};
 use crate::proxy;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::image::Image;
@@ -30,23 +30,6 @@ const PULLS: u64 = 300;
 /// From here on nothing may grow.
 const SETTLED: u64 = 200;
 const ONE_IN: usize = 20;
-const FAULTS: [Fault; 15] = [
-    Fault::Reset,
-    Fault::Stall,
-    Fault::Drip,
-    Fault::Truncated,
-    Fault::TruncatedWithoutLength,
-    Fault::CorruptedByte,
-    Fault::WrongRange,
-    Fault::Status(401),
-    Fault::Status(403),
-    Fault::Status(404),
-    Fault::ToldToWait,
-    Fault::Status(429),
-    Fault::Status(500),
-    Fault::Status(503),
-    Fault::RedirectLoop,
-];
 
 /// What the heap and the stacks of threads may differ by.
 const MEMORY_MARGIN_KIB: u64 = 4096;
@@ -56,6 +39,12 @@ const FILES_MARGIN: u64 = 12;
 /// Tells the process that pulls where.
 const ROOT: &str = "TRANSSHIP_SOAK_ROOT";
 const COUNT: &str = "TRANSSHIP_SOAK";
+
+/// Those that a server can have now and then.
+fn of_one_request() -> Vec<Fault> {
+    let always = |fault: &Fault| matches!(fault, Fault::Refuse | Fault::Blackhole | Fault::TlsFailure);
+    FAULTS.into_iter().filter(|fault| !always(fault)).collect()
+}
 
 fn setting(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "not a setting of the product")]
@@ -67,7 +56,7 @@ fn memory_and_open_files_of_a_process_that_pulls_from_a_bad_registry_stay_flat()
     let Some(program) = peer("docker-registry") else { return };
     let (registry, home) = (DockerRegistry::anonymous(&program), tempfile::tempdir().unwrap());
     push(&registry, &Image::with_layers([5_000, 60_000, 20_000].map(noise)));
-    let servers = [proxy::flaky(registry.host(), &FAULTS, ONE_IN)];
+    let servers = [proxy::flaky(registry.host(), of_one_request(), ONE_IN)];
     configure(home.path(), &servers, true);
     let pulls = setting(COUNT).map_or(PULLS, |count| count.parse().unwrap());
     assert!(pulls > SETTLED, "{COUNT}: more than {SETTLED}");
