@@ -21,7 +21,8 @@ pub(super) fn run(global: &Global, args: &CopyArgs) -> Result<ExitCode, Failure>
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
     policy.check_beforehand(&from).map_err(copy::Error::from)?;
-    let options = Options { parallel_ranges: args.transfer.ranges(), ..settings::options(&config, global, access)? };
+    let options =
+        Options { parallel_ranges: args.transfer.ranges.ranges(), ..settings::options(&config, global, access)? };
     let signers = signers(&args.transfer.signing)?;
     let sign_identity = args.sign_identity.as_deref().map(standalone::named).transpose()?;
     // A place that cannot be written is found out before anything is asked for.

@@ -27,6 +27,7 @@ mod output;
 mod passphrase;
 mod password;
 mod progress;
+mod range_args;
 mod registry_args;
 mod remedy;
 mod settings;

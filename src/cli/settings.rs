@@ -1,6 +1,7 @@
 //! What the flags mean for the library.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,19 @@ fn containerd(paths: &Paths, global: &Global) -> Result<Option<Registries>, Fail
         ([], None, None) => None,
         (_, Some(file), _) => Some(Registries::load_containerd_config(file, paths)?),
         (_, _, Some(file)) => Some(Registries::load_k3s(file)?),
-        (dirs, ..) => Some(Registries::hosts_dirs(dirs.iter().flat_map(|dirs| HostsDirs::new(dirs).roots).collect())),
+        (dirs, ..) => Some(Registries::hosts_dirs(roots(dirs)?)),
     })
+}
+
+/// A tree that is named and not there is a mistake, and not one that says nothing. Of several some may be missing: who
+/// names them all knows of machines that have the one or the other.
+fn roots(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let roots: Vec<_> = dirs.iter().flat_map(|dirs| HostsDirs::new(dirs).roots).collect();
+    if roots.iter().any(|root| root.is_dir()) {
+        return Ok(roots);
+    }
+    let names: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+    Err(format!("--hosts-dir {}: no such directory", names.join(":")).into())
 }
 
 pub(super) fn options(config: &Config, global: &Global, access: Access) -> Result<Options, Failure> {

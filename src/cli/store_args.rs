@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::range_args::RangeArgs;
 use super::registry_args::RegistryArgs;
 use super::settings;
 use super::transfer_args::ProgressForm;
@@ -34,6 +35,8 @@ pub(super) struct PullArgs {
     /// Blobs to download at a time
     #[arg(long, value_name = "N", default_value = "6")]
     pub(super) max_concurrent_downloads: NonZeroUsize,
+    #[command(flatten)]
+    pub(super) ranges: RangeArgs,
     /// Give up when no byte has come for so long, such as 30s or 5m; 0 never does
     #[arg(long, value_name = "DURATION", default_value = "5m", help_heading = "Network", value_parser = settings::duration)]
     pub(super) progress_timeout: Duration,

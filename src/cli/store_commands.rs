@@ -28,7 +28,7 @@ pub(super) fn pull(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure
     let logical = ImageReference::Docker(DockerReference::try_from(image.clone())?);
     policy.check_beforehand(&logical).map_err(copy::Error::from)?;
     let global = &patience(global, args, config.pull_sources(&image)?.len());
-    let options = settings::options(&config, global, access)?;
+    let options = Options { parallel_ranges: args.ranges.ranges(), ..settings::options(&config, global, access)? };
     let request = PullRequest {
         auth: args.server_address.as_deref().map(|address| auth(address, &options)).transpose()?,
         platform: args.platform.as_ref().map_or_else(|| settings::platform(global), choice),

@@ -18,7 +18,8 @@ pub(super) fn run(global: &Global, args: &SyncArgs) -> Result<ExitCode, Failure>
     check_credentials(&source, &access)?;
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
-    let options = Options { parallel_ranges: args.transfer.ranges(), ..settings::options(&config, global, access)? };
+    let options =
+        Options { parallel_ranges: args.transfer.ranges.ranges(), ..settings::options(&config, global, access)? };
     let network = options.network.clone();
     let from = Access::new(config, options);
     let to = {

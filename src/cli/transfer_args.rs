@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 
 use super::args::Global;
 use super::format_args::{CompressionArgs, FormatArgs, InstanceArgs};
+use super::range_args::RangeArgs;
 use super::registry_args::{Access, DestRegistryArgs, SrcRegistryArgs};
 use super::signature_args::SigningArgs;
 use super::{Failure, interrupt, settings};
 use crate::copy;
-use crate::source::ParallelRanges;
 
 /// How images are copied, by `copy` and by `sync`.
 #[derive(Args, Debug)]
@@ -27,12 +27,8 @@ pub(super) struct TransferArgs {
     /// Blobs to copy at a time
     #[arg(long, value_name = "N", default_value = "6")]
     image_parallel_copies: NonZeroUsize,
-    /// Fetch a layer of 16 MiB or more in N parts of 8 MiB at a time; without it, in one
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=64))]
-    parallel_ranges: Option<u8>,
-    /// With --parallel-ranges: ask all mirrors and the origin for parts in turn, instead of the one that works
-    #[arg(long, requires = "parallel_ranges")]
-    spread_ranges: bool,
+    #[command(flatten)]
+    pub(super) ranges: RangeArgs,
     /// Auth file to use instead of the system's, for source and destination
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
@@ -68,12 +64,6 @@ impl TransferArgs {
 
     pub(super) fn destination_access(&self) -> Access {
         self.destination_registry.access(self.authfile.as_ref())
-    }
-
-    /// How large layers are fetched.
-    pub(super) fn ranges(&self) -> Option<ParallelRanges> {
-        let ranges = NonZeroUsize::new(self.parallel_ranges?.into())?;
-        Some(ParallelRanges { spread: self.spread_ranges, ..ParallelRanges::new(ranges) })
     }
 
     /// What is said by the words alone: not who signs, who hears of it, nor what earlier copies have learned.

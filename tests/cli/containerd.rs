@@ -54,8 +54,19 @@ fn the_flags_exclude_one_another() {
             assert!(outcome.stderr.contains("cannot be used with"), "{}", outcome.stderr);
         }
     }
-    let twice = program.run(&["explain", "--hosts-dir=a", "--hosts-dir=b:c", "quay.io/a"]);
-    assert_eq!(twice.code, 0, "{}", twice.stderr);
+}
+
+#[test]
+fn of_several_trees_one_must_be_there() {
+    let program = Program::new();
+    let words = ["explain", "--hosts-dir=a", "--hosts-dir=b:c", "quay.io/a"];
+    let none = program.run(&words);
+    assert_eq!(none.code, 1);
+    let said = format!("{}{}", none.stdout, none.stderr);
+    assert!(said.contains("--hosts-dir a:b:c: no such directory"), "{said}");
+    program.write("c/_default/hosts.toml", "");
+    let one = program.run(&words);
+    assert_eq!(one.code, 0, "{}", one.stderr);
 }
 
 #[test]

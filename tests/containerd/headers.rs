@@ -38,6 +38,7 @@ fn they_do_not_follow_a_redirect_to_another_server() {
     let registry = registry().redirecting_blobs_to(&elsewhere.url("")).serve();
     layers(&*tree(&registry).open(LOGICAL).unwrap());
     assert!(!elsewhere.requests().is_empty());
+    assert!(registry.requests().iter().all(|request| request.header("x-key").is_some()));
     assert!(elsewhere.requests().iter().all(|request| request.header("x-key").is_none()), "{:?}", elsewhere.requests());
 }
 

@@ -1,6 +1,7 @@
 //! Images by containerd's files and k3s': which hosts are asked, for what, with what.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test panics")]
+#![allow(clippy::format_collect, reason = "files are short")]
 #![allow(unreachable_pub, reason = "support is shared by several crates of tests")]
 
 mod capabilities;

@@ -30,7 +30,7 @@ fn gated(images: [&Image; 2], layer: Digest) -> Gated {
 }
 
 /// The same where another blob is missing.
-fn gated_without(images: [&Image; 2], layer: Digest, missing: Option<Digest>) -> Gated {
+fn gated_without(images: [&Image; 2], layer: Digest, missing: Option<&Digest>) -> Gated {
     let ((asking, asked), (gate, opened)) = (channel(), channel());
     let (asking, opened, path) = (Mutex::new(asking), Mutex::new(opened), layer.to_string());
     let registry = Registry::new().image("org/app", "1", images[0]).image("org/other", "1", images[1]).spoil(
@@ -42,7 +42,7 @@ fn gated_without(images: [&Image; 2], layer: Digest, missing: Option<Digest>) ->
             reply
         },
     );
-    let registry = missing.iter().fold(registry, Registry::without_blob).serve();
+    let registry = missing.into_iter().fold(registry, Registry::without_blob).serve();
     Gated { registry, layer, asked, gate }
 }
 
@@ -226,7 +226,7 @@ fn who_waits_can_be_cancelled_and_who_has_failed_does_not_wait() {
         let Gated { registry, layer, asked, gate } = if is_cancelled {
             gated([&one, &two], layer)
         } else {
-            gated_without([&one, &two], layer, Some(two.layer_digest(0)))
+            gated_without([&one, &two], layer, Some(&two.layer_digest(0)))
         };
         let (world, (told, begun)) = (World::new(), Told::new(&layer));
         let cancelled = AtomicBool::new(false);
