@@ -11,8 +11,21 @@ use super::Failure;
 
 /// Standard output, or a file that nobody sees yet.
 pub(super) enum Output {
-    Stdout { is_terminal: bool, written: u64 },
-    File { path: PathBuf, file: File, written: u64 },
+    Stdout {
+        is_terminal: bool,
+        written: u64,
+    },
+    File {
+        path: PathBuf,
+        file: File,
+        written: u64,
+    },
+    /// What has a name and is no file: a pipe, a device.
+    Stream {
+        path: PathBuf,
+        file: File,
+        written: u64,
+    },
 }
 
 /// What makes the file appear; dropped, it is gone.
@@ -28,6 +41,12 @@ impl Output {
             Some(path) => path,
         };
         let in_file = |error: io::Error| format!("{}: {error}", path.display());
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            let file = File::options().write(true).open(path).map_err(in_file)?;
+            return Ok((Self::Stream { path: path.to_owned(), file, written: 0 }, Finished(None)));
+        }
+        // A link stays, and what it leads to is replaced.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
             .prefix(".transship-")
@@ -48,17 +67,21 @@ impl Output {
     /// How much was written.
     pub(super) fn position(&self) -> u64 {
         match self {
-            Self::Stdout { written, .. } | Self::File { written, .. } => *written,
+            Self::Stdout { written, .. } | Self::File { written, .. } | Self::Stream { written, .. } => *written,
         }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Stdout { written, .. } => {
+            Self::Stdout { is_terminal, written } => {
+                if *is_terminal && has_controls(bytes) {
+                    let text = "what comes has control characters, and is not written to a terminal: see --output";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
                 io::stdout().lock().write_all(bytes).map_err(|error| named("standard output", error))?;
                 *written += bytes.len() as u64;
             }
-            Self::File { path, file, written } => {
+            Self::File { path, file, written } | Self::Stream { path, file, written } => {
                 file.write_all(bytes).map_err(|error| named(&path.display().to_string(), error))?;
                 *written += bytes.len() as u64;
             }
@@ -69,14 +92,14 @@ impl Output {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout { .. } => io::stdout().lock().flush().map_err(|error| named("standard output", error)),
-            Self::File { .. } => Ok(()),
+            Self::File { .. } | Self::Stream { .. } => Ok(()),
         }
     }
 
     /// Forgets what was written behind `position`; false where somebody has read it.
     pub(super) fn take_back(&mut self, position: u64) -> io::Result<bool> {
         match self {
-            Self::Stdout { written, .. } => Ok(*written == position),
+            Self::Stdout { written, .. } | Self::Stream { written, .. } => Ok(*written == position),
             Self::File { file, written, .. } => {
                 file.set_len(position)?;
                 file.seek(SeekFrom::Start(position))?;
@@ -85,6 +108,12 @@ impl Output {
             }
         }
     }
+}
+
+/// What a terminal takes for more than letters and lines; of Latin-1's controls, their form in UTF-8.
+fn has_controls(bytes: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t');
+    bytes.iter().any(is_control) || bytes.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f]))
 }
 
 /// The main loop knows a closed pipe by its type.
@@ -130,6 +159,37 @@ mod tests {
         drop((output, finished));
         assert_eq!(fs::read(&path).unwrap(), b"onetwo");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_and_what_is_no_file_stay_what_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), "old").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        let (mut output, finished) = Output::open(Some(&path("link")), true).unwrap();
+        output.write(b"new").unwrap();
+        finished.keep().unwrap();
+        assert!(path("link").is_symlink());
+        assert_eq!(fs::read(path("file")).unwrap(), b"new");
+
+        let (mut output, finished) = Output::open(Some(Path::new("/dev/null")), true).unwrap();
+        output.write(b"gone").unwrap();
+        assert!(!output.take_back(0).unwrap());
+        finished.keep().unwrap();
+        assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        for good in ["{\n\t\"a\": \"é\"\r\n}", ""] {
+            assert!(!has_controls(good.as_bytes()), "{good:?}");
+        }
+        for bad in ["\u{1b}]0;x\u{7}", "\u{9b}31m", "\u{7f}", "\0"] {
+            assert!(has_controls(bad.as_bytes()), "{bad:?}");
+            let (mut output, _) = Output::open(None, true).unwrap();
+            assert!(output.write(bad.as_bytes()).is_err());
+        }
     }
 
     #[test]

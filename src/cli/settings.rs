@@ -12,7 +12,7 @@ use crate::Secret;
 use crate::config::containerd::{HostsDirs, Registries};
 use crate::config::credentials::Credentials;
 use crate::config::{Config, Paths};
-use crate::http::{Cancellable, RetryPolicy, Timeouts};
+use crate::http::{Cancellable, Pace, RetryPolicy, Timeouts};
 use crate::manifest::PlatformChoice;
 use crate::policy::Policy;
 use crate::reference::{ImageReference, ImageReferenceError, Reference};
@@ -62,10 +62,13 @@ fn roots(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 pub(super) fn options(config: &Config, global: &Global, access: Access) -> Result<Options, Failure> {
+    let idle = Duration::from_secs(global.idle_timeout);
     let timeouts = Timeouts {
         connect: Duration::from_secs(global.connect_timeout),
-        idle: Duration::from_secs(global.idle_timeout),
-        ..Timeouts::default()
+        idle,
+        // Who may be silent for longer may be slow for as long.
+        answer: Timeouts::DEFAULT.answer.max(idle),
+        slowest: Pace { time: Timeouts::DEFAULT.slowest.time.max(idle), ..Timeouts::DEFAULT.slowest },
     };
     let credentials = access.creds.as_ref().map(credentials).transpose()?;
     let identity =

@@ -10,6 +10,7 @@ use super::output::{print, print_json};
 use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs, StoreArgs};
 use super::{Failure, Usage, interrupt, progress, settings};
 use crate::copy::{self, BlobInfoCache};
+use crate::error::printable;
 use crate::manifest::{Platform, PlatformChoice};
 use crate::reference::{DockerReference, ImageReference, Reference};
 use crate::source::Options;
@@ -113,7 +114,7 @@ fn table(images: &[StoredImage]) -> String {
     for image in images {
         let id = image.id.encoded().get(..SHORT_ID).unwrap_or_default();
         let mut add = |repository: String, tag: &str, digest: &str| {
-            let (size, platform) = (image.size.to_string(), image.platform.to_string());
+            let (size, platform) = (image.size.to_string(), printable(&image.platform.to_string()));
             rows.push([repository, tag.to_owned(), digest.to_owned(), id.to_owned(), size, platform]);
         };
         for tagged in &image.repo_tags {
@@ -143,7 +144,7 @@ pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
     let store = store(&args.store)?;
     for name in &args.names {
         for removed in store.remove(name)? {
-            print(&format!("{removed}\n"))?;
+            print(&format!("{}\n", printable(&removed.to_string())))?;
         }
     }
     Ok(ExitCode::SUCCESS)

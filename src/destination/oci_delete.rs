@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::oci_layout::write_index;
 use super::staging::{self, Staging, write_error};
-use super::{DeleteError, Error};
+use super::{DeleteError, Error, shared_layout};
 use crate::digest::Digest;
 use crate::manifest::MAX_MANIFEST_SIZE;
 use crate::manifest::document::{self, Index};
@@ -49,7 +49,8 @@ pub(super) fn delete(image: &OciReference) -> Result<Digest, DeleteError> {
         .map_err(|source| crate::source::Error::IndexDigest { path: layout.join(INDEX_FILE), source })?;
     let position = index.manifests.iter().position(|entry| std::ptr::eq(entry, chosen)).unwrap_or_default();
     let removed = index.manifests.remove(position);
-    let (removed, kept) = (needed_by(layout, &[removed])?, needed_by(layout, &index.manifests)?);
+    let (removed, mut kept) = (needed_by(layout, &[removed])?, needed_by(layout, &index.manifests)?);
+    kept.extend(shared_layout::leased(layout)?);
     let staging = Staging::open(layout.to_owned()).map_err(DeleteError::Write)?;
     write_index(layout, &staging, &index).map_err(DeleteError::Write)?;
     removed.difference(&kept).try_for_each(|blob| remove(&blob_path(layout, blob))).map_err(DeleteError::Write)?;

@@ -192,7 +192,7 @@ pub(crate) fn prune<T>(
 }
 
 /// What pulls under way count on.
-fn leased(layout: &Path) -> Result<BTreeSet<Digest>, DeleteError> {
+pub(super) fn leased(layout: &Path) -> Result<BTreeSet<Digest>, DeleteError> {
     let mut leased = BTreeSet::new();
     for entry in fs::read_dir(layout).map_err(|error| DeleteError::Write(write_error(layout)(error)))? {
         let entry = entry.map_err(|error| DeleteError::Write(write_error(layout)(error)))?;

@@ -66,14 +66,23 @@ impl RegistryClient {
         }
         let response = self.get(&operation, &path, HeaderMap::new())?;
         let mut response = expect_status(&operation, response, &[StatusCode::OK])?;
-        if let Some(size) = content_length(&response) {
+        let too_large = stated_length(&response).filter(|length| *length > MAX_MANIFEST_SIZE);
+        if let Some(size) = content_length(&response).or(too_large) {
             return Ok(resolved_blob(digest, &response, size, None));
         }
         let body = std::mem::replace(&mut response.body, Box::new(std::io::empty()));
-        let unread =
-            Response { status: response.status, headers: response.headers.clone(), body, url: response.url.clone() };
-        let bytes = http::decoded(unread, MAX_MANIFEST_SIZE).and_then(|unread| unread.into_bytes(MAX_MANIFEST_SIZE));
-        let bytes = bytes.map_err(|source| Error::Http { operation: operation.clone(), source })?;
+        let with_body = |body| {
+            let (status, headers, url) = (response.status, response.headers.clone(), response.url.clone());
+            Response { status, headers, body, url }
+        };
+        let failed = |source| Error::Http { operation: operation.clone(), source };
+        let mut bytes = with_body(body).into_bytes(MAX_MANIFEST_SIZE).map_err(failed)?;
+        // Some servers say of content that is compressed that they did it.
+        if http::is_encoded(&response) && Digest::of(digest.algorithm(), &bytes) != *digest {
+            let encoded = with_body(Box::new(std::io::Cursor::new(bytes)));
+            let decoded = http::decoded(encoded, MAX_MANIFEST_SIZE);
+            bytes = decoded.and_then(|decoded| decoded.into_bytes(MAX_MANIFEST_SIZE)).map_err(failed)?;
+        }
         let found = Digest::of(digest.algorithm(), &bytes);
         if found != *digest {
             let source = Mismatch::Digest { expected: digest.clone(), found };
@@ -123,8 +132,11 @@ fn stated_size(response: &Response) -> Option<u64> {
 }
 
 fn content_length(response: &Response) -> Option<u64> {
-    let length = response.single_header(header::CONTENT_LENGTH)?.parse().ok()?;
-    (!http::is_encoded(response)).then_some(length)
+    stated_length(response).filter(|_| !http::is_encoded(response))
+}
+
+fn stated_length(response: &Response) -> Option<u64> {
+    response.single_header(header::CONTENT_LENGTH)?.parse().ok()
 }
 
 fn resolved_blob(digest: &Digest, response: &Response, size: u64, bytes: Option<Vec<u8>>) -> Resolution {

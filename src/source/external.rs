@@ -104,9 +104,9 @@ impl BlobBody for ExternalBody {
         of_urls.chain(of_registry).collect()
     }
 
-    /// The registry may have the layer too.
+    /// The registry may have the layer too, and is the one that is asked again.
     fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
-        let was_known = self.places.externals_distrusted.swap(true, Ordering::Relaxed);
-        if was_known { Remedy::None } else { Remedy::AskAgain }
+        self.places.externals_distrusted.store(true, Ordering::Relaxed);
+        Remedy::AskAgain
     }
 }

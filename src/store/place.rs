@@ -42,8 +42,9 @@ impl ImageDestination for Place<'_> {
         self.reference
     }
 
+    /// A store has all of an image: what it was pulled for is to be used without asking anybody.
     fn accepts_foreign_layers(&self) -> bool {
-        true
+        false
     }
 
     /// Docker's manifests are given OCI's form here, and keep their config: it is the id.

@@ -288,8 +288,8 @@ fn a_body_that_cannot_be_decoded_is_asked_of_the_next_host() {
         Reply::ok("not gzip at all").header("Content-Encoding", "gzip"),
         Reply::ok(&*bytes).header("Content-Encoding", "br"),
         Reply::ok(&*bytes).header("Content-Encoding", &["gzip"; 9].join(", ")),
-        Reply::ok(&*bytes).header("Content-Encoding", "zstd"),
-        Reply::ok(&*bytes).header("Content-Encoding", "deflate"),
+        Reply::ok(&bytes[1..]).header("Content-Encoding", "zstd"),
+        Reply::ok(&bytes[1..]).header("Content-Encoding", "deflate"),
     ] {
         let stage = Stage::new(vec![("m1.test", vec![bad]), ("reg.test", vec![Reply::ok(&*bytes)])]);
         let mut content = fetcher(&stage, &["m1.test", "reg.test"]).fetch(&descriptor(LAYER, &bytes, &[])).unwrap();

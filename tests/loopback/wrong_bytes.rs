@@ -155,3 +155,17 @@ fn a_layer_whose_external_url_has_wrong_bytes_is_taken_from_the_registry() {
     assert_eq!(read(&mut blob).0, noise(SIZE));
     assert_eq!(elsewhere.requests().len(), 1, "and the URL is not asked again");
 }
+
+#[test]
+fn of_several_layers_under_way_each_is_taken_from_the_registry() {
+    let elsewhere = Server::http(|_| corrupted(3));
+    let registry = healthy().serve();
+    let source = Machine::of(&[&registry]).open(LOGICAL).unwrap();
+    let mut layer = layers(&*source).remove(0);
+    layer.set_urls(Some(vec![elsewhere.url("/layer")]));
+    let under_way = [(); 2].map(|()| source.blob(&layer).unwrap());
+    for mut blob in under_way {
+        assert!(read(&mut blob).1.is_err() && blob.is_worth_another_try());
+        assert_eq!(read(&mut source.blob(&layer).unwrap()).0, noise(SIZE));
+    }
+}

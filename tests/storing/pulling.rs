@@ -141,6 +141,18 @@ fn an_image_of_dockers_keeps_its_id_and_is_readable_as_oci() {
 }
 
 #[test]
+fn a_layer_that_has_urls_comes_into_the_store_too() {
+    let (world, image) = (World::new(), image("foreign"));
+    let mut manifest: serde_json::Value = serde_json::from_slice(&image.manifest()).unwrap();
+    manifest["layers"][0]["urls"] = json!(["http://127.0.0.1:1/layer"]);
+    let reply = Reply::ok(manifest.to_string().into_bytes()).header("Content-Type", image.media_type());
+    let registry = Registry::new().image("org/app", "1", &image);
+    let registry = registry.fault(|path| path.contains("/manifests/"), .., reply).serve();
+    world.pulled(&registry, "org/app:1");
+    assert!(world.blobs().contains(image.layer_digest(0).as_str()));
+}
+
+#[test]
 fn what_is_no_image_is_refused() {
     let (world, config) = (World::new(), b"{}");
     let digest = Digest::sha256(config);

@@ -11,7 +11,7 @@ use transship::http::{Clock as _, TestClock, Timeouts};
 use transship::manifest::ImageManifest;
 use transship::source::Network;
 use transship::store::{PullOptions, PullRequest};
-use transship::{Digest, source};
+use transship::{Digest, destination, source};
 
 use crate::support::image::Image;
 use crate::support::registry::{Registry, RunningRegistry};
@@ -189,8 +189,8 @@ fn a_pull_that_fails_hands_its_turn_on() {
     assert_eq!(world.images().len(), 1);
 }
 
-#[test]
-fn what_a_pull_counts_on_is_not_pruned_under_it() {
+/// Lets `take_away` remove an image of which a pull has found a layer.
+fn take_away_under_a_pull(take_away: impl Fn(&World, &str)) {
     let [one, two] = images();
     let gated = gated([&one, &two], one.layer_digest(1));
     let world = World::new();
@@ -204,9 +204,7 @@ fn what_a_pull_counts_on_is_not_pruned_under_it() {
             world.pull_with(&request(&gated.registry.reference("org/app:1")), &options).unwrap()
         });
         gated.asked.recv().unwrap();
-        world.store().remove(&registry.reference("org/old:1")).unwrap();
-        // Of the old image only its own go: manifest, config, layer.
-        assert_eq!(world.store().prune(false).unwrap().blobs, 3);
+        take_away(&world, &registry.reference("org/old:1"));
         gated.gate.send(()).unwrap();
         let pulled = pull.join().unwrap();
         let reference = format!("oci:{}:{}", world.path("store").display(), pulled.id).parse().unwrap();
@@ -215,6 +213,28 @@ fn what_a_pull_counts_on_is_not_pruned_under_it() {
         for blob in manifest.layers().iter().chain([manifest.config()]) {
             std::io::copy(&mut source.blob(blob).unwrap(), &mut std::io::sink()).unwrap();
         }
+    });
+}
+
+#[test]
+fn what_a_pull_counts_on_is_not_pruned_under_it() {
+    take_away_under_a_pull(|world, name| {
+        world.store().remove(name).unwrap();
+        // Of the old image only its own go: manifest, config, layer.
+        assert_eq!(world.store().prune(false).unwrap().blobs, 3);
+    });
+}
+
+#[test]
+fn nor_is_it_deleted() {
+    take_away_under_a_pull(|world, _| {
+        let store = world.path("store");
+        while let Ok(image) = format!("oci:{}:@0", store.display()).parse() {
+            if destination::delete(&world.config(), &image, &source::Options::default()).is_err() {
+                break;
+            }
+        }
+        assert_eq!(world.images().len(), 0);
     });
 }
 

@@ -64,7 +64,9 @@ impl HostsDirs {
 pub(super) fn search_order(root: &Path, domain: &str) -> Vec<PathBuf> {
     let with_port = domain.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     let portable = with_port.map(|(host, port)| format!("{host}_{port}_"));
-    portable.as_deref().into_iter().chain([domain, FALLBACK]).map(|name| root.join(name)).collect()
+    // Of a name without a registry nothing is known.
+    let own = Some(domain).filter(|domain| !domain.is_empty());
+    portable.as_deref().into_iter().chain(own).chain([FALLBACK]).map(|name| root.join(name)).collect()
 }
 
 /// What a directory says: its hosts.toml; without one, or with an empty one, the certificates beside it are for the
