@@ -67,7 +67,7 @@ impl Pulled<'_> {
     }
 
     fn put(&self, index: &mut Index, name: &str, wanted: &Reference, repositories: &(String, String), asked_for: bool) {
-        let at = index.manifests.iter().position(|entry| id(entry).is_some() && entry.name() == Some(name));
+        let at = index.manifests.iter().position(|entry| is_called(entry, name));
         let old = at.and_then(|at| index.manifests.get(at)).cloned();
         // What another tool has put under the name keeps its place without one.
         for entry in index.manifests.iter_mut().filter(|entry| id(entry).is_none() && entry.name() == Some(name)) {
@@ -111,6 +111,11 @@ fn is_ours(key: &str) -> bool {
 pub(super) fn id(entry: &Descriptor) -> Option<Digest> {
     let is_managed = entry.annotations.get(MANAGED.0).is_some_and(|value| value == MANAGED.1);
     entry.annotations.get(ID).filter(|_| is_managed)?.parse().ok()
+}
+
+/// True for an entry of a store under this name; false for another tool's entry.
+pub(super) fn is_called(entry: &Descriptor, name: &str) -> bool {
+    entry.name() == Some(name) && id(entry).is_some()
 }
 
 /// The digest of what was pulled under the name of an entry.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Error;
-use super::entry::{holds, id};
+use super::entry::{holds, id, is_called};
 use super::names::{classify, parse_image};
 use crate::digest::Digest;
 use crate::manifest::document::{Descriptor, Index};
@@ -21,9 +21,8 @@ pub(super) fn remove(store: &Path, index: &mut Index, name: &str) -> Result<Vec<
     let doomed = match meant(store, index, name)? {
         Meant::Image(image) => BTreeSet::from([image]),
         Meant::Name(name) => {
-            let is_it = |entry: &&_| id(entry).is_some() && entry.name() == Some(name.as_str());
-            let image = index.manifests.iter().find(is_it).and_then(id);
-            index.manifests.retain(|entry| id(entry).is_none() || entry.name() != Some(name.as_str()));
+            let image = index.manifests.iter().find(|entry| is_called(entry, &name)).and_then(id);
+            index.manifests.retain(|entry| !is_called(entry, &name));
             let is_named = |image: &Digest| {
                 let of_image = index.manifests.iter().filter(|entry| id(entry).as_ref() == Some(image));
                 let (tags, digests) = classify(of_image.filter_map(|entry| entry.name()));
@@ -62,7 +61,7 @@ fn meant(store: &Path, index: &Index, name: &str) -> Result<Meant, Error> {
     }
     if let Ok(reference) = parse_image(name) {
         let full = reference.to_string();
-        if index.manifests.iter().any(|entry| id(entry).is_some() && entry.name() == Some(full.as_str())) {
+        if index.manifests.iter().any(|entry| is_called(entry, &full)) {
             return Ok(Meant::Name(full));
         }
     }
