@@ -203,7 +203,7 @@ pub(super) fn registry_reference(text: &str) -> Result<Reference, Failure> {
         return Ok(name.parse()?);
     }
     match text.parse::<ImageReference>() {
-        Ok(other) => Err(Usage(format!("{other}: only docker:// is in a registry")).into()),
+        Ok(other) => Err(Usage(format!("\"{other}\": only docker:// is in a registry")).into()),
         Err(_) => Ok(text.parse()?),
     }
 }

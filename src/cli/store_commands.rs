@@ -21,7 +21,7 @@ const SHORT_ID: usize = 12;
 const NONE: &str = "<none>";
 
 pub(super) fn pull(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
-    let image = parse_image(args.image.strip_prefix("docker://").unwrap_or(&args.image))?;
+    let image = parse_image(&settings::registry_reference(&args.image)?.to_string())?;
     let store = store(&args.store)?;
     let access = args.registry.access();
     let config = settings::config(global, &access)?;

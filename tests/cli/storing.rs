@@ -101,6 +101,16 @@ fn a_registry_that_says_nothing_is_given_up_in_time() {
         .assert_fails(1, &["no byte came for 1 s; waited for", "/v2/org/app/blobs/", "--progress-timeout"]);
 }
 
+#[test]
+fn only_what_is_in_a_registry_is_pulled() {
+    let program = Program::new();
+    for image in ["dir:x", "oci-archive:x", "oci:img", "docker-archive:x.tar"] {
+        let outcome = program.run(&["pull", "-q", "--store=store", image]);
+        outcome.assert_fails(2, &[&format!("error: \"{image}"), "\": only docker:// is in a registry"]);
+    }
+    assert!(!program.path("store").exists());
+}
+
 /// A pull that tells what it does.
 struct Pulling {
     child: Child,
