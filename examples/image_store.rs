@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     assert_eq!(blobs, 5, "two configs, two layers, and the layer that both have");
 
     store.remove(&tags[0])?;
-    let pruned = store.prune(false)?;
+    let pruned = store.prune()?;
     println!("removed {} blobs, {} bytes", pruned.blobs, pruned.bytes);
     assert_eq!((store.images()?.len(), pruned.blobs), (1, 3));
     Ok(())

@@ -151,7 +151,8 @@ pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
-    let pruned = store(&args.store)?.prune(args.dry_run)?;
+    let store = store(&args.store)?;
+    let pruned = if args.dry_run { store.what_prune_would_remove()? } else { store.prune()? };
     let mut text = String::new();
     for id in &pruned.images {
         let _ = writeln!(text, "{id}");

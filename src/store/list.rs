@@ -18,6 +18,7 @@ use crate::source::oci_layout::{INDEX_FILE, blob_path};
 
 /// An image of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredImage {
     /// The digest of its config.
     pub id: Digest,

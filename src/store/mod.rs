@@ -41,6 +41,7 @@ pub struct Store {
 
 /// What [`Store::prune`] removed, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pruned {
     /// The ids of images that nobody has asked for under a name that is still there.
     pub images: Vec<Digest>,
@@ -82,11 +83,23 @@ impl Store {
 
     /// Removes what no name holds: images of which only the id is left, or a digest that came with a tag that is gone or
     /// leads elsewhere now; and all blobs that no image in the layout needs. What pulls are bringing at the same time
-    /// stays. With `is_rehearsal`, nothing is removed.
+    /// stays.
     ///
     /// # Errors
     /// Nothing is removed where it cannot be told what an image needs.
-    pub fn prune(&self, is_rehearsal: bool) -> Result<Pruned, Error> {
+    pub fn prune(&self) -> Result<Pruned, Error> {
+        self.pruned(false)
+    }
+
+    /// What [`prune`](Self::prune) would remove now. Nothing is removed.
+    ///
+    /// # Errors
+    /// Those of [`prune`](Self::prune).
+    pub fn what_prune_would_remove(&self) -> Result<Pruned, Error> {
+        self.pruned(true)
+    }
+
+    fn pruned(&self, is_rehearsal: bool) -> Result<Pruned, Error> {
         self.index()?;
         let (images, Removed { blobs }) = shared_layout::prune(&self.path, is_rehearsal, remove::forget_unheld)?;
         Ok(Pruned { images, blobs: blobs.len(), bytes: blobs.values().sum() })

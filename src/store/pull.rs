@@ -74,6 +74,7 @@ impl Default for PullOptions<'_> {
 
 /// An image in a store, after a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PulledImage {
     /// The digest of its config.
     pub id: Digest,
@@ -106,10 +107,10 @@ impl Store {
         config: &Config,
         policy: &Policy,
         request: &PullRequest,
-        network: &source::Options,
+        source_options: &source::Options,
         options: &PullOptions<'_>,
     ) -> Result<PulledImage, Error> {
-        self.begin(config, request, network)?.finish(policy, options)
+        self.begin(config, request, source_options)?.finish(policy, options)
     }
 
     /// Makes sure that the store can be written, and reads the image's top-level manifest.
@@ -117,12 +118,12 @@ impl Store {
         &'a self,
         config: &Config,
         request: &'a PullRequest,
-        options: &source::Options,
+        source_options: &source::Options,
     ) -> Result<Pull<'a>, Error> {
         // A store that cannot be written is found out before anything is asked for.
         let layout = SharedLayout::open(&self.path)?;
         let image = wanted(request.image.clone());
-        let mut options = with_auth(&image, request.auth.as_ref(), options)?;
+        let mut options = with_auth(&image, request.auth.as_ref(), source_options)?;
         let network = options.network.take().unwrap_or_else(|| Network::real(config, Timeouts::default()));
         let watch = Arc::new(ProgressWatch::new(Arc::clone(&network.clock), request.progress_timeout));
         let wire = Arc::new(Watched::new(Arc::clone(&network.wire), Arc::clone(&watch)));

@@ -23,15 +23,15 @@ fn a_name_that_is_removed_takes_nothing_with_it_until_the_store_is_pruned() {
     world.pulled(&registry, "org/app:2");
     let tags = ["org/app:1", "org/app:2"].map(|tag| registry.reference(tag));
     assert_eq!(world.store().remove(&tags[0]).unwrap(), [tags[0].clone()]);
-    assert_eq!(world.store().prune(false).unwrap().blobs, 0);
+    assert_eq!(world.store().prune().unwrap().blobs, 0);
     assert_eq!(world.images()[0].repo_tags[0].to_string(), tags[1]);
     world.store().remove(&tags[1]).unwrap();
     assert_eq!(world.images()[0].repo_tags, []);
     assert_eq!(world.blobs().len(), 3);
 
-    let rehearsed = world.store().prune(true).unwrap();
+    let rehearsed = world.store().what_prune_would_remove().unwrap();
     assert_eq!((world.images().len(), world.blobs().len()), (1, 3));
-    let pruned = world.store().prune(false).unwrap();
+    let pruned = world.store().prune().unwrap();
     assert_eq!(pruned, rehearsed);
     let bytes = image.manifest().len() + image.config().len() + image.layers()[0].len();
     assert_eq!((pruned.images[0].to_string(), pruned.blobs, pruned.bytes), (id(&image), 3, bytes as u64));
@@ -103,7 +103,7 @@ fn what_other_tools_have_put_there_stays() {
     world.write_index(&index);
 
     assert_eq!(world.images().len(), 1);
-    assert_eq!(world.store().prune(false).unwrap().blobs, 0);
+    assert_eq!(world.store().prune().unwrap().blobs, 0);
     assert_eq!(world.store().remove(&name).unwrap(), std::slice::from_ref(&name));
     world.pulled(&registry, "org/app:1");
     let theirs: Vec<_> = world.index()["manifests"]
@@ -119,7 +119,7 @@ fn what_other_tools_have_put_there_stays() {
         [json!({"theirs": "1"}), json!({"theirs": "2"})]
     );
     world.store().remove(&id(&ours)).unwrap();
-    assert_eq!(world.store().prune(false).unwrap().blobs, 3);
+    assert_eq!(world.store().prune().unwrap().blobs, 3);
     assert_eq!(world.blobs().len(), 3);
 }
 
@@ -131,13 +131,13 @@ fn nothing_is_pruned_where_it_cannot_be_told_what_an_image_needs() {
     fs::write(world.path("store/blobs/sha256").join("0".repeat(64)), b"nobody's").unwrap();
     let manifest = world.path("store/blobs/sha256").join(pulled.manifest.digest().encoded());
     fs::write(&manifest, b"damaged").unwrap();
-    let error = world.store().prune(false).unwrap_err();
+    let error = world.store().prune().unwrap_err();
     assert!(error::one_line(&error).contains(manifest.to_str().unwrap()), "{}", error::one_line(&error));
     assert!(error::one_line(&world.store().images().unwrap_err()).contains(manifest.to_str().unwrap()));
     assert_eq!(world.blobs().len(), 4);
     // The next pull makes it whole.
     world.pulled(&registry, "org/app:1");
-    assert_eq!(world.store().prune(false).unwrap().blobs, 1);
+    assert_eq!(world.store().prune().unwrap().blobs, 1);
     assert_eq!(world.images().len(), 1);
 }
 
@@ -151,7 +151,7 @@ fn a_pinned_image_is_told_so_and_stays_so_without_a_tag() {
     world.pulled(&registry, "org/app:1");
     assert!(world.images()[0].pinned);
     world.store().remove(&name).unwrap();
-    assert_eq!(world.store().prune(false).unwrap().blobs, 0);
+    assert_eq!(world.store().prune().unwrap().blobs, 0);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_tag_that_moves_leaves_the_old_image_its_digest_until_it_is_pruned() {
     assert_eq!((images[0].repo_tags[0].to_string(), images[1].repo_tags.len()), (tag, 0));
     assert_eq!(images[1].repo_digests[0].digest(), Some(&old.digest()));
 
-    let pruned = world.store().prune(false).unwrap();
+    let pruned = world.store().prune().unwrap();
     assert_eq!(pruned.images, [images[1].id.clone()]);
     // Its manifest, its config and the layer that only it has.
     assert_eq!(pruned.blobs, 3);
@@ -94,7 +94,7 @@ fn a_digest_that_was_asked_for_holds_its_image() {
     world.pulled(&registry, &format!("org/app@{}", old.digest()));
     world.pulled(&registry, "org/app:1");
     world.pulled(&registry, "org/app:1");
-    assert_eq!(world.store().prune(false).unwrap().blobs, 0);
+    assert_eq!(world.store().prune().unwrap().blobs, 0);
     assert_eq!(world.images().len(), 2);
 }
 
@@ -137,7 +137,7 @@ fn an_image_of_dockers_keeps_its_id_and_is_readable_as_oci() {
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");
     assert_eq!(manifest["config"]["digest"], id(&image));
     assert_eq!(manifest["layers"][0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
-    assert_eq!(world.store().prune(false).unwrap().blobs, 0);
+    assert_eq!(world.store().prune().unwrap().blobs, 0);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_pull_that_fails_leaves_the_store_as_it_was() {
     world.pull(&request(&registry.reference("org/app:2"))).unwrap_err();
     assert_eq!(world.index(), before);
     assert_eq!(world.leftovers(), [""; 0]);
-    world.store().prune(false).unwrap();
+    world.store().prune().unwrap();
     assert_eq!(world.blobs().len(), 4);
 }
 
@@ -214,8 +214,7 @@ fn a_store_that_cannot_be_one_is_told_before_anything_is_asked_for() {
         fs::write(world.path("store/index.json"), broken).unwrap();
         let error = world.pull(&request(&registry.reference("org/app:1"))).unwrap_err();
         assert!(error::one_line(&error).contains("store/index.json"), "{}", error::one_line(&error));
-        for error in [world.store().images().map(drop).unwrap_err(), world.store().prune(false).map(drop).unwrap_err()]
-        {
+        for error in [world.store().images().map(drop).unwrap_err(), world.store().prune().map(drop).unwrap_err()] {
             assert!(error::one_line(&error).contains("store/index.json"), "{}", error::one_line(&error));
         }
     }

@@ -221,7 +221,7 @@ fn what_a_pull_counts_on_is_not_pruned_under_it() {
     take_away_under_a_pull(|world, name| {
         world.store().remove(name).unwrap();
         // Of the old image only its own go: manifest, config, layer.
-        assert_eq!(world.store().prune(false).unwrap().blobs, 3);
+        assert_eq!(world.store().prune().unwrap().blobs, 3);
     });
 }
 
