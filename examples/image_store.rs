@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let pulls = tags.each_ref().map(|tag| scope.spawn(|| pull(tag)));
         pulls.into_iter().try_for_each(|pull| pull.join().map_err(|_| "a pull panicked")?.map(drop))
     })?;
-    for image in store.images()? {
+    for image in store.images()?.whole {
         println!(
             "{} {} {} bytes",
             image.id,
@@ -48,6 +48,6 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     store.remove(&tags[0])?;
     let pruned = store.prune()?;
     println!("removed {} blobs, {} bytes", pruned.blobs, pruned.bytes);
-    assert_eq!((store.images()?.len(), pruned.blobs), (1, 3));
+    assert_eq!((store.images()?.whole.len(), pruned.blobs), (1, 3));
     Ok(())
 }

@@ -103,13 +103,18 @@ pub fn run() -> ExitCode {
                 interrupt::say();
                 return code;
             }
-            let mut stderr = io::stderr();
-            let _ = writeln!(stderr, "error: {}", harmless(&error::one_line(&*failure)));
-            if let Some(hint) = hint(&*failure) {
-                let _ = writeln!(stderr, "hint: {hint}");
-            }
+            say(&*failure);
             exit_code(&*failure)
         }
+    }
+}
+
+/// Says what is wrong, and what to do about it.
+fn say(failure: &(dyn StdError + 'static)) {
+    let mut stderr = io::stderr();
+    let _ = writeln!(stderr, "error: {}", harmless(&error::one_line(failure)));
+    if let Some(hint) = hint(failure) {
+        let _ = writeln!(stderr, "hint: {hint}");
     }
 }
 
@@ -167,6 +172,9 @@ fn hint(failure: &(dyn StdError + 'static)) -> Option<&'static str> {
     }
     if let Some(hint) = error::find(failure).and_then(of_store) {
         return Some(hint);
+    }
+    if error::find::<store_commands::Damaged>(failure).is_some() {
+        return Some("`transship pull --store DIR IMAGE` repairs an image, under one of its names");
     }
     if let Some(sync::Error::SamePlace { .. }) = error::find(failure) {
         return Some("--scoped keeps images apart whose names end alike");

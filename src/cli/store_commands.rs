@@ -1,6 +1,7 @@
 //! `pull`, `images`, `rmi` and `prune`
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -8,21 +9,29 @@ use serde_json::{Value, json};
 use super::args::{DEFAULT_IDLE_TIMEOUT, Global};
 use super::output::{print, print_json};
 use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs, StoreArgs};
-use super::{Failure, Usage, interrupt, progress, settings};
+use super::{Failure, Usage, interrupt, progress, say, settings};
 use crate::copy::{self, BlobInfoCache};
-use crate::error::printable;
+use crate::error;
 use crate::manifest::{Platform, PlatformChoice};
 use crate::reference::{DockerReference, ImageReference, Reference};
 use crate::source::Options;
-use crate::store::{AuthConfig, PullOptions, PullRequest, Store, StoredImage, parse_image};
+use crate::store::{self, AuthConfig, DamagedImage, Images, PullOptions, PullRequest, Store, StoredImage, parse_image};
 
 /// As much of an id as people recognise.
 const SHORT_ID: usize = 12;
 const NONE: &str = "<none>";
 
+/// Images that the store cannot tell of; each has been warned of.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {count}", path.display())]
+pub(super) struct Damaged {
+    path: PathBuf,
+    count: String,
+}
+
 pub(super) fn pull(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
     let image = parse_image(&settings::registry_reference(&args.image)?.to_string())?;
-    let store = store(&args.store)?;
+    let store = opened(&args.store)?;
     let access = args.registry.access();
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
@@ -91,8 +100,25 @@ fn choice(platform: &Platform) -> PlatformChoice {
 }
 
 pub(super) fn images(args: &ImagesArgs) -> Result<ExitCode, Failure> {
-    let images = store(&args.store)?.images()?;
-    if args.json { print_json(&Value::Array(images.iter().map(as_json).collect())) } else { print(&table(&images)) }
+    let store = opened(&args.store)?;
+    let Images { whole, damaged, .. } = store.images()?;
+    if args.json {
+        print_json(&Value::Array(whole.iter().map(as_json).collect()))?;
+    } else {
+        print(&table(&whole))?;
+    }
+    warn_of(&store, &damaged)
+}
+
+/// Damaged images fail what has been done for the others.
+fn warn_of(store: &Store, damaged: &[DamagedImage]) -> Result<ExitCode, Failure> {
+    for image in damaged {
+        log::warn!("{} is damaged: {}", image.names.join(", "), error::one_line(&image.error));
+    }
+    match damaged.len() {
+        0 => Ok(ExitCode::SUCCESS),
+        count => Err(Damaged { path: store.path().to_owned(), count: counted(count as u64, "damaged image") }.into()),
+    }
 }
 
 fn as_json(image: &StoredImage) -> Value {
@@ -141,17 +167,27 @@ fn table(images: &[StoredImage]) -> String {
 }
 
 pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
-    let store = store(&args.store)?;
+    let store = opened(&args.store)?;
+    let mut failed: Option<store::Error> = None;
     for name in &args.names {
-        for removed in store.remove(name)? {
-            print(&format!("{}\n", printable(&removed.to_string())))?;
+        match store.remove(name) {
+            Ok(removed) => {
+                removed.iter().try_for_each(|name| print(&format!("{}\n", printable(&name.to_string()))).map(drop))?;
+            }
+            Err(error @ (store::Error::NoSuchImage { .. } | store::Error::AmbiguousId { .. })) => {
+                // The last one is told when all is done.
+                if let Some(earlier) = failed.replace(error) {
+                    say(&earlier);
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }
 
 pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
-    let store = store(&args.store)?;
+    let store = opened(&args.store)?;
     let pruned = if args.dry_run { store.what_prune_would_remove()? } else { store.prune()? };
     let mut text = String::new();
     for id in &pruned.images {
@@ -165,13 +201,16 @@ pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
         counted(pruned.blobs as u64, "blob"),
         counted(pruned.bytes, "byte")
     );
-    print(&text)
+    print(&text)?;
+    let mut damaged = store.images()?.damaged;
+    damaged.retain(|image| !pruned.images.contains(&image.id));
+    warn_of(&store, &damaged)
 }
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn store(args: &StoreArgs) -> Result<Store, Failure> {
+fn opened(args: &StoreArgs) -> Result<Store, Failure> {
     Ok(Store::at(&args.path)?)
 }

@@ -38,6 +38,28 @@ pub struct StoredImage {
     pub pinned: bool,
 }
 
+/// What a store has.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Images {
+    /// Those that can be told of, in the order of their names; those without a tag come last.
+    pub whole: Vec<StoredImage>,
+    /// Those whose manifest or config is missing or damaged. A pull under one of their names repairs them.
+    pub damaged: Vec<DamagedImage>,
+}
+
+/// An image that its store cannot tell of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DamagedImage {
+    /// The digest that its config should have.
+    pub id: Digest,
+    /// Its names as they are in the index, the id among them.
+    pub names: Vec<String>,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
 /// What is told of a config.
 #[derive(Deserialize)]
 struct Config {
@@ -49,20 +71,28 @@ struct Config {
     variant: Option<String>,
 }
 
-pub(super) fn images(store: &Path, index: &Index) -> Result<Vec<StoredImage>, Error> {
+pub(super) fn images(store: &Path, index: &Index) -> Images {
     let mut entries: BTreeMap<Digest, Vec<&Descriptor>> = BTreeMap::new();
     for entry in &index.manifests {
         if let Some(id) = id(entry) {
             entries.entry(id).or_default().push(entry);
         }
     }
-    let image = |(id, entries): (Digest, Vec<&Descriptor>)| stored(store, id, &entries).transpose();
-    let mut images = entries.into_iter().filter_map(image).collect::<Result<Vec<_>, _>>()?;
-    images.sort_by_key(|image| {
+    let mut images = Images::default();
+    for (id, entries) in entries {
+        match stored(store, id.clone(), &entries) {
+            Ok(image) => images.whole.extend(image),
+            Err(error) => {
+                let names = entries.iter().filter_map(|entry| entry.name()).map(str::to_owned).collect();
+                images.damaged.push(DamagedImage { id, names, error });
+            }
+        }
+    }
+    images.whole.sort_by_key(|image| {
         let names = [&image.repo_tags, &image.repo_digests].map(|names| names.iter().map(ToString::to_string).min());
         (image.repo_tags.is_empty(), names, image.id.clone())
     });
-    Ok(images)
+    images
 }
 
 fn stored(store: &Path, id: Digest, entries: &[&Descriptor]) -> Result<Option<StoredImage>, Error> {

@@ -25,7 +25,7 @@ mod remove;
 pub use auth::{AuthConfig, AuthError};
 pub use entry::labels;
 pub use error::Error;
-pub use list::StoredImage;
+pub use list::{DamagedImage, Images, StoredImage};
 pub use names::{Names, classify, parse_image};
 pub use pull::{Pull, PullOptions, PullRequest, PulledImage};
 
@@ -67,9 +67,9 @@ impl Store {
         &self.path
     }
 
-    /// The images, in the order of their names; those without a tag come last.
-    pub fn images(&self) -> Result<Vec<StoredImage>, Error> {
-        list::images(&self.path, &self.index()?)
+    /// The images. A damaged one does not hide the others.
+    pub fn images(&self) -> Result<Images, Error> {
+        Ok(list::images(&self.path, &self.index()?))
     }
 
     /// Removes a name, and returns what was removed; the content stays until [`prune`](Self::prune).

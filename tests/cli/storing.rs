@@ -111,6 +111,59 @@ fn only_what_is_in_a_registry_is_pulled() {
     assert!(!program.path("store").exists());
 }
 
+#[test]
+fn a_damaged_image_does_not_hide_the_others() {
+    let (program, [one, two]) = (Program::new(), ["one", "two"].map(small));
+    let registry = Registry::new().image("org/app", "1", &one).image("org/app", "2", &two).serve();
+    for image in ["org/app:1", "org/app:2"] {
+        assert_eq!(pull(&program, &registry, image).code, 0);
+    }
+    let config = id(&one).replace("sha256:", "store/blobs/sha256/");
+    fs::remove_file(program.path(&config)).unwrap();
+    let words = [
+        "warning: ",
+        &registry.reference("org/app:1"),
+        &config,
+        "error: store: 1 damaged image\nhint: `transship pull",
+    ];
+    let assert_warns = |outcome: Outcome, told: &str| {
+        assert_eq!(outcome.code, 1, "{outcome:?}");
+        assert!(outcome.stdout.contains(told), "{outcome:?}");
+        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{outcome:?}");
+    };
+    let listed = program.run(&["images", "--store=store"]);
+    assert_eq!(listed.stdout.lines().count(), 2);
+    assert_warns(listed, &id(&two)[7..19]);
+    assert_warns(program.run(&["images", "--store=store", "--json"]), &id(&two));
+    assert_warns(program.run(&["prune", "--store=store", "--dry-run"]), "would remove 0 images");
+    assert_warns(program.run(&["prune", "--store=store"]), "removed 0 images");
+    assert_eq!(pull(&program, &registry, "org/app:1").code, 0);
+    assert_eq!(program.output(&["images", "--store=store"]).lines().count(), 3);
+    // One that goes is not warned of.
+    fs::remove_file(program.path(&config)).unwrap();
+    program.output(&["rmi", "--store=store", &registry.reference("org/app:1")]);
+    assert!(program.output(&["prune", "--store=store"]).contains("removed 1 image, 2 blobs"));
+}
+
+#[test]
+fn a_name_that_is_unknown_does_not_keep_the_others() {
+    let (program, image) = (Program::new(), small("one"));
+    let registry = Registry::new().image("org/app", "1", &image).image("org/app", "2", &image).serve();
+    let [one, two] = ["org/app:1", "org/app:2"].map(|name| {
+        assert_eq!(pull(&program, &registry, name).code, 0);
+        registry.reference(name)
+    });
+    let outcome = program.run(&["rmi", "--store=store", "nosuch", &one, "neither", &two]);
+    assert_eq!((outcome.code, outcome.stdout), (3, format!("{one}\n{two}\n")));
+    for name in ["nosuch", "neither"] {
+        assert!(
+            outcome.stderr.contains(&format!("error: store: no image is called {name}\nhint: ")),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
 /// A pull that tells what it does.
 struct Pulling {
     child: Child,

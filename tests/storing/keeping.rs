@@ -133,7 +133,10 @@ fn nothing_is_pruned_where_it_cannot_be_told_what_an_image_needs() {
     fs::write(&manifest, b"damaged").unwrap();
     let error = world.store().prune().unwrap_err();
     assert!(error::one_line(&error).contains(manifest.to_str().unwrap()), "{}", error::one_line(&error));
-    assert!(error::one_line(&world.store().images().unwrap_err()).contains(manifest.to_str().unwrap()));
+    let images = world.store().images().unwrap();
+    let [damaged] = &images.damaged[..] else { panic!("{images:?}") };
+    assert!(error::one_line(&damaged.error).contains(manifest.to_str().unwrap()));
+    assert_eq!((&damaged.id, damaged.names.len(), images.whole.len()), (&pulled.id, 3, 0));
     assert_eq!(world.blobs().len(), 4);
     // The next pull makes it whole.
     world.pulled(&registry, "org/app:1");

@@ -55,7 +55,9 @@ impl World {
     }
 
     pub(crate) fn images(&self) -> Vec<StoredImage> {
-        self.store().images().unwrap()
+        let images = self.store().images().unwrap();
+        assert!(images.damaged.is_empty(), "{:?}", images.damaged);
+        images.whole
     }
 
     /// The names in the index with the digests that they lead to.
