@@ -11,6 +11,7 @@ use super::output::{print, print_json};
 use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs, StoreArgs};
 use super::{Failure, Usage, interrupt, progress, say, settings};
 use crate::copy::{self, BlobInfoCache};
+use crate::error::printable;
 use crate::error;
 use crate::manifest::{Platform, PlatformChoice};
 use crate::reference::{DockerReference, ImageReference, Reference};

@@ -24,6 +24,7 @@ mod platforms;
 mod policies;
 mod program;
 mod progress;
+mod ranges;
 mod signing;
 #[path = "../support/signing_keys.rs"]
 mod signing_keys;
