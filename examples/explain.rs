@@ -4,9 +4,12 @@
 #![allow(clippy::print_stdout, reason = "it is an example")]
 
 use std::error::Error;
+use std::fs;
+use std::path::Path;
 
-use transship::config::Config;
+use transship::config::containerd::Registries;
 use transship::config::policy_json::Requirement;
+use transship::config::{Config, Paths, PullSource};
 use transship::policy::Policy;
 use transship::{ImageReference, Reference};
 
@@ -44,7 +47,7 @@ blocked = true
         // deploy:the password of deploy
         auth_json: r#"{"auths": {"internal.example:5000": {"auth": "ZGVwbG95OnRoZSBwYXNzd29yZCBvZiBkZXBsb3k="}}}"#,
     };
-    let config = files.load(place.path())?;
+    let mut config = files.load(place.path())?;
     let policy = Policy::new(config.policy()?);
 
     println!("2. An image below the prefix.");
@@ -70,8 +73,42 @@ blocked = true
     let error = transship::source::open(&config, &image).err().ok_or("expected: an error")?;
     println!("   {}\n", transship::error::one_line(&error));
 
-    println!("6. The mirror has received {} requests.", registry.requests().len());
+    println!("6. The same image as containerd's files have it: registries.conf is not asked any more.");
+    config.containerd = Some(containerd(place.path())?);
+    let explained = explain(&config, &policy, "registry.example/org/app:1")?;
+    expect(
+        explained.sources == ["cache.example/org/app:1", "registry.example/org/app:1"],
+        "the host, then the server",
+    )?;
+    expect(explained.users == [Some("cache".to_owned()), None], "credentials of the config.toml, for its host alone")?;
+
+    println!("7. The mirror has received {} requests.", registry.requests().len());
     expect(registry.requests().is_empty(), "no request")
+}
+
+/// A config.toml that leads to a tree of hosts.toml, and has who we are to one of its hosts.
+fn containerd(root: &Path) -> Result<Registries, Box<dyn Error>> {
+    let tree = root.join("certs.d");
+    fs::create_dir_all(tree.join("registry.example"))?;
+    let hosts_toml =
+        "server = \"https://registry.example\"\n\n[host.\"https://cache.example\"]\ncapabilities = [\"pull\"]\n";
+    fs::write(tree.join("registry.example/hosts.toml"), hosts_toml)?;
+    let config_toml = format!(
+        "version = 3
+
+[plugins.\"io.containerd.cri.v1.images\".registry]
+config_path = '{}'
+
+[plugins.\"io.containerd.cri.v1.images\".registry.configs.\"cache.example\".auth]
+username = \"cache\"
+password = \"the password of cache\"
+",
+        tree.display()
+    );
+    println!("{}", indented(&format!("{hosts_toml}\n{config_toml}")));
+    let file = root.join("config.toml");
+    fs::write(&file, config_toml)?;
+    Ok(Registries::load_containerd_config(&file, &Paths::isolated(root))?)
 }
 
 /// What is said of an image.
@@ -89,17 +126,30 @@ fn explain(config: &Config, policy: &Policy, name: &str) -> Result<Explained, Bo
     let mut explained = Explained { sources: Vec::new(), users: Vec::new(), scope: scope.to_string() };
     for source in config.pull_sources(&logical)? {
         let kind = if source.mirror { "mirror" } else { "origin" };
-        let found = config.credentials(&source.physical)?;
-        // What is printed here never has a secret in it: there is no way to print one by mistake.
-        let user = found.as_ref().map(|found| found.credentials.username().to_owned());
-        let login = found.map_or_else(
-            || "without a login".to_owned(),
-            |found| format!("as {} ({}, {})", found.credentials.username(), found.kind(), found.key),
-        );
+        let (user, login) = login(config, &source)?;
         println!("   {kind} {}, {login}", source.physical);
         explained.sources.push(source.physical.to_string());
         explained.users.push(user);
     }
     println!();
     Ok(explained)
+}
+
+/// Who we are to a source, as containerd's files say it, or else the auth files. What is printed here never has a secret in
+/// it: there is no way to print one by mistake.
+fn login(config: &Config, source: &PullSource) -> Result<(Option<String>, String), Box<dyn Error>> {
+    let of_host = source.host.as_ref().and_then(|host| host.credentials.as_ref());
+    if let Some(credentials) = of_host {
+        let user = credentials.username().to_owned();
+        let login = format!("as {user} (of the host)");
+        return Ok((Some(user), login));
+    }
+    Ok(match config.credentials(&source.physical)? {
+        None => (None, "without a login".to_owned()),
+        Some(found) => {
+            let user = found.credentials.username().to_owned();
+            let login = format!("as {user} ({}, {})", found.kind(), found.key);
+            (Some(user), login)
+        }
+    })
 }
