@@ -136,7 +136,9 @@ impl Explainer {
         {
             let kind = if credentials.identity_token().is_some() { "identity-token" } else { "basic" };
             let username = credentials.username();
-            return Ok(json!({"file": file(host), "key": host.base.authority(), "username": username, "kind": kind}));
+            return Ok(
+                json!({"file": credentials_file(host), "key": host.base.authority(), "username": username, "kind": kind}),
+            );
         }
         Ok(self.config.credentials(physical)?.map_or(Value::Null, |found| {
             json!({
@@ -163,8 +165,8 @@ fn host(host: &Host) -> Value {
     })
 }
 
-fn file(host: &Host) -> Option<String> {
-    host.place.as_ref().map(|place| place.file().display().to_string())
+fn credentials_file(host: &Host) -> Option<String> {
+    host.credentials_place.as_ref().map(|place| place.file().display().to_string())
 }
 
 /// The same for a person.

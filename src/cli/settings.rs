@@ -57,6 +57,10 @@ fn roots(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if roots.iter().any(|root| root.is_dir()) {
         return Ok(roots);
     }
+    if let Some(file) = roots.iter().find(|root| root.exists()) {
+        let expected = "a directory with a directory for each registry is expected";
+        return Err(format!("--hosts-dir {}: {expected}, and this is a file", file.display()).into());
+    }
     let names: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
     Err(format!("--hosts-dir {}: no such directory", names.join(":")).into())
 }

@@ -29,6 +29,8 @@ pub struct Host {
     pub dial_timeout: Option<Duration>,
     /// Who we are to it, where a file of containerd says that; otherwise the auth files do.
     pub credentials: Option<Credentials>,
+    /// Where the credentials are written, which may be another file than the host's.
+    pub credentials_place: Option<Place>,
     /// The registry that it stands for, where its own name is another: the query parameter `ns`.
     pub namespace: Option<String>,
     /// The rule that made the repository's name, as `pattern -> replacement`; `None` where it kept its name.
@@ -49,6 +51,7 @@ impl Host {
             headers: Vec::new(),
             dial_timeout: None,
             credentials: None,
+            credentials_place: None,
             namespace: None,
             rewrite: None,
             place: None,

@@ -19,7 +19,7 @@ fn each_command_that_reads_images_takes_the_flags() {
     let url = registry.url("");
     program.write("certs.d/quay.example/hosts.toml", &format!("server = '{url}'"));
     let table = "plugins.'io.containerd.cri.v1.images'.registry";
-    program.write("config.toml", &format!("[{table}.mirrors.'quay.example']\nendpoint = ['{url}']"));
+    program.write("config.toml", &format!("version = 3\n[{table}.mirrors.'quay.example']\nendpoint = ['{url}']"));
     program.write("registries.yaml", &format!("mirrors:\n  quay.example:\n    endpoint: ['{url}']\n"));
     program.output(&["list-tags", "docker://quay.example/org/app", "--hosts-dir=certs.d"]);
     assert_eq!(registry.asked(), ["GET /v2/org/app/tags/list?ns=quay.example"], "the last host knows the tags");
@@ -64,6 +64,10 @@ fn of_several_trees_one_must_be_there() {
     assert_eq!(none.code, 1);
     let said = format!("{}{}", none.stdout, none.stderr);
     assert!(said.contains("--hosts-dir a:b:c: no such directory"), "{said}");
+    program.write("a.toml", "");
+    let file = program.run(&["explain", "--hosts-dir=a.toml", "quay.io/a"]);
+    let said = format!("{}{}", file.stdout, file.stderr);
+    assert!(said.contains("--hosts-dir a.toml: a directory with a directory for each registry is expected"), "{said}");
     program.write("c/_default/hosts.toml", "");
     let one = program.run(&words);
     assert_eq!(one.code, 0, "{}", one.stderr);
@@ -81,12 +85,12 @@ fn an_unknown_key_is_a_warning_with_its_line_and_a_broken_file_an_error() {
     let outcome = program.run(&["explain", "--hosts-dir=certs.d", "quay.example/org/app:1"]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(
-        outcome.stderr.contains("certs.d/quay.example/hosts.toml:2:1: unknown key \"skipverify\" is ignored"),
+        outcome.stderr.contains("certs.d/quay.example/hosts.toml:2:1: unknown key `skipverify` is ignored"),
         "{}",
         outcome.stderr
     );
     assert!(
-        outcome.stderr.contains("hosts.toml:4:1: unknown key \"host.\\\"https://m.example\\\".capability\""),
+        outcome.stderr.contains("hosts.toml:4:1: unknown key `host.\"https://m.example\".capability` is ignored"),
         "{}",
         outcome.stderr
     );
@@ -98,7 +102,7 @@ fn an_unknown_key_is_a_warning_with_its_line_and_a_broken_file_an_error() {
     program.run(&["inspect", "--k3s-registries=nowhere.yaml", image]).assert_fails(1, &["cannot read nowhere.yaml"]);
     program.write("registries.yaml", "mirror:\n  a.example: {}\n");
     let outcome = program.run(&["explain", "--k3s-registries=registries.yaml", "quay.io/a"]);
-    assert!(outcome.stderr.contains("registries.yaml:1:1: unknown key \"mirror\" is ignored"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("registries.yaml:1:1: unknown key `mirror` is ignored"), "{}", outcome.stderr);
     assert_eq!(registry.asked(), [""; 0]);
 }
 
@@ -145,4 +149,69 @@ fn a_source_of_containerd_s_files_is_told_with_its_host_and_no_secret() {
     let credentials = |number: usize| told["sources"][number]["credentials"].clone();
     assert_eq!(credentials(0), json!({"file": "config.toml", "key": "m.example", "username": "me", "kind": "basic"}));
     assert_eq!(credentials(1)["kind"], "identity-token");
+}
+
+#[test]
+fn a_config_toml_that_says_nothing_of_registries_is_a_warning() {
+    let program = Program::new();
+    let images = "plugins.'io.containerd.cri.v1.images'.registry";
+    let said = |text: &str| {
+        program.write("config.toml", text);
+        let outcome = program.run(&["explain", "--containerd-config=config.toml", "quay.io/a"]);
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        outcome.stderr
+    };
+    let no_table = "config.toml has no registry table of the CRI: what counts is /etc/containerd/certs.d";
+    assert!(said("[other]\nprogram = true").contains(no_table));
+    let imports = said("version = 3\nimports = ['/etc/containerd/conf.d/*.toml']");
+    assert!(imports.contains("config.toml:2:12: imports are not read"), "{imports}");
+    let nowhere = said(&format!("version = 3\n[{images}]\nconfig_path = '/nowhere:/not/there'"));
+    assert!(
+        nowhere.contains("config.toml:3:15: no directory of config_path is there: /nowhere:/not/there"),
+        "{nowhere}"
+    );
+    let of_another = said(&format!("version = 2\n[{images}]\nconfig_path = '/'"));
+    assert!(of_another.contains("config.toml:2:") && of_another.contains("is ignored in version 2"), "{of_another}");
+    assert!(of_another.contains(no_table), "{of_another}");
+    assert_eq!(said(&format!("version = 3\nimports = []\n[{images}]\nconfig_path = '/nowhere:/'")), "");
+}
+
+#[test]
+fn credentials_are_told_with_the_file_that_has_them() {
+    let program = Program::new();
+    let table = "plugins.'io.containerd.cri.v1.images'.registry";
+    program.write("certs.d/quay.example/hosts.toml", "[host.'https://m.example']\n");
+    program.write(
+        "config.toml",
+        &format!(
+            "version = 3\n[{table}]\nconfig_path = 'certs.d'\n\
+             [{table}.configs.'m.example'.auth]\nusername = 'me'\npassword = '{CANARY}'\n"
+        ),
+    );
+    let told = program.output(&["explain", "--json", "--containerd-config=config.toml", "quay.example/org/app:1"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["sources"][0]["host"]["place"], "certs.d/quay.example/hosts.toml:1:7");
+    assert_eq!(told["sources"][0]["credentials"]["file"], "config.toml");
+}
+
+#[test]
+fn debug_names_the_files_that_are_read() {
+    let program = Program::new();
+    program.write("certs.d/quay.example/hosts.toml", "server = 'https://m.example'\n");
+    program.write("registries.yaml", "mirrors: {}\n");
+    program.write(
+        "config.toml",
+        "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = 'certs.d'\n",
+    );
+    for (flag, files) in [
+        ("--hosts-dir=certs.d", &["certs.d/quay.example/hosts.toml"][..]),
+        ("--containerd-config=config.toml", &["config.toml", "certs.d/quay.example/hosts.toml"]),
+        ("--k3s-registries=registries.yaml", &["registries.yaml"]),
+    ] {
+        let outcome = program.run(&["explain", "--debug", flag, "quay.example/a"]);
+        for file in files {
+            let line = format!("debug: registries configuration: {file}\n");
+            assert!(outcome.stderr.contains(&line), "{flag}: {}", outcome.stderr);
+        }
+    }
 }

@@ -141,7 +141,8 @@ fn each_family_has_rules_in_the_order_of_its_file() {
     let toml: String = rules.iter().map(|(from, to)| format!("\"{from}\" = \"{to}\"\n")).collect();
     let yaml: String = rules.iter().map(|(from, to)| format!("      \"{from}\": \"{to}\"\n")).collect();
     let table = "plugins.'io.containerd.cri.v1.images'.registry.mirrors.'*'";
-    let cri = tree.write("config.toml", &format!("[{table}]\nendpoint = ['m.example']\n[{table}.rewrite]\n{toml}"));
+    let cri = tree
+        .write("config.toml", &format!("version = 3\n[{table}]\nendpoint = ['m.example']\n[{table}.rewrite]\n{toml}"));
     let k3s =
         tree.write("registries.yaml", &format!("mirrors:\n  '*':\n    endpoint: [m.example]\n    rewrite:\n{yaml}"));
     let paths = transship::config::Paths::isolated(tree.path());

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use log::{debug, warn};
+
 use super::document::{Document, Fields, Key, Node};
 use super::host_entry::HostEntry;
 use super::mirrors::{Dialect, Mirrors};
@@ -11,8 +13,11 @@ use crate::config::bounded;
 use crate::config::error::{Error, MAX_FILE_SIZE};
 use crate::config::paths::Paths;
 
-/// Where the table is, in the versions of the file.
-const PLUGINS: [&str; 3] = ["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"];
+/// Where the table is in files of version 3, where in those before, and where in those of the first version, which need
+/// not say theirs.
+const IMAGES: &str = "io.containerd.cri.v1.images";
+const GRPC: &str = "io.containerd.grpc.v1.cri";
+const FIRST: &str = "cri";
 
 /// What a config.toml says about registries.
 #[derive(Debug, Clone)]
@@ -27,6 +32,7 @@ impl CriRegistry {
     /// Reads a config.toml. Without mirrors and without a `config_path`, the directories count that containerd has for
     /// that: [`Paths::default_hosts_dirs`].
     pub fn load(file: &Path, paths: &Paths) -> Result<Self, Error> {
+        debug!("registries configuration: {}", file.display());
         let bytes = bounded::read(file, MAX_FILE_SIZE);
         Self::parse(&bytes.map_err(|source| Error::Read { path: file.to_owned(), source })?, file, paths)
     }
@@ -34,15 +40,20 @@ impl CriRegistry {
     /// The same of a file that is in memory; `file` is its name in errors.
     pub fn parse(bytes: &[u8], file: &Path, paths: &Paths) -> Result<Self, Error> {
         let document = Document::toml(bytes, file)?;
+        warn_of_imports(&document)?;
         let nothing = Node::nothing();
-        let node = registry(&document)?.unwrap_or(&nothing);
+        let found = registry(&document)?;
+        if found.is_none() {
+            warn_of_defaults(file, paths);
+        }
+        let node = found.unwrap_or(&nothing);
         let table = Mirrors::read(&document, node, "registry", Dialect::Cri)?;
-        let path = Fields::of(&document, node, "registry")?.text("config_path")?;
+        let fields = Fields::of(&document, node, "registry")?;
         let beside = |what| Err(document.invalid(node.at, Invalid::BesideConfigPath(what)));
-        let dirs = match path {
+        let dirs = match fields.text("config_path")? {
             Some(_) if table.has_mirrors() => return beside("mirrors"),
             Some(_) if table.has_tls() => return beside("configs with tls"),
-            Some(path) => Some(HostsDirs::new(path)),
+            Some(path) => Some(config_path(&document, &fields, path)),
             None if table.has_mirrors() || table.has_tls() => None,
             None => Some(HostsDirs::of_roots(paths.default_hosts_dirs())),
         };
@@ -70,16 +81,28 @@ impl CriRegistry {
     }
 }
 
-/// The one table of registries.
+/// The one table of registries that counts in this version of the file.
 fn registry<'d>(document: &'d Document<'_>) -> Result<Option<&'d Node>, Error> {
-    let Some(plugins) = Fields::of(document, &document.root, "")?.get("plugins") else { return Ok(None) };
+    let root = Fields::of(document, &document.root, "")?;
+    let version = root.integer("version")?.unwrap_or(1);
+    let counting: &[&str] = match version {
+        ..=1 => &[GRPC, FIRST],
+        2 => &[GRPC],
+        3.. => &[IMAGES],
+    };
     let mut found: Option<(&Key, &Node)> = None;
-    for (plugin, node) in document.entries(plugins, "plugins")? {
-        if !PLUGINS.contains(&plugin.name.as_str()) {
+    for (plugin, node) in root.entries("plugins")? {
+        if ![IMAGES, GRPC, FIRST].contains(&plugin.name.as_str()) {
             continue;
         }
         let entries = document.entries(node, &plugin.name)?;
         let Some((key, node)) = entries.iter().find(|(key, _)| key.name == "registry") else { continue };
+        if !counting.contains(&plugin.name.as_str()) {
+            let (place, name) = (document.place(key.at), &plugin.name);
+            let counts = counting.first().copied().unwrap_or_default();
+            warn!("{place}: the registry table of {name:?} is ignored in version {version}, where {counts:?} has it");
+            continue;
+        }
         if let Some((first, _)) = found {
             let line = document.place(first.at).line().unwrap_or_default();
             return Err(document.invalid(key.at, Invalid::Twice(line)));
@@ -87,4 +110,29 @@ fn registry<'d>(document: &'d Document<'_>) -> Result<Option<&'d Node>, Error> {
         found = Some((key, node));
     }
     Ok(found.map(|(_, node)| node))
+}
+
+/// Another file may have the table: who named this one alone is told.
+fn warn_of_imports(document: &Document<'_>) -> Result<(), Error> {
+    let imports = Fields::of(document, &document.root, "")?.list("imports")?;
+    if let Some((_, at)) = imports.first() {
+        warn!("{}: imports are not read: name the file that has the registry table", document.place(*at));
+    }
+    Ok(())
+}
+
+/// It may be another program's file, or one that leaves the table to its imports.
+fn warn_of_defaults(file: &Path, paths: &Paths) {
+    let dirs: Vec<_> = paths.default_hosts_dirs().iter().map(|dir| dir.display().to_string()).collect();
+    warn!("{} has no registry table of the CRI: what counts is {}", file.display(), dirs.join(", then "));
+}
+
+/// The directories that are named. Where none of them is, nothing is said of any registry.
+fn config_path(document: &Document<'_>, fields: &Fields<'_>, path: &str) -> HostsDirs {
+    let dirs = HostsDirs::new(path);
+    let at = fields.get("config_path").map(|node| node.at);
+    if let Some(at) = at.filter(|_| !dirs.roots.iter().any(|root| root.is_dir())) {
+        warn!("{}: no directory of config_path is there: {path}", document.place(at));
+    }
+    dirs
 }

@@ -29,7 +29,8 @@ pub(super) enum Value {
     Nothing,
     Bool(bool),
     Text(String),
-    /// A number or a date.
+    Integer(i64),
+    /// Another number, or a date.
     Other,
     List(Vec<Node>),
     Table(Vec<(Key, Node)>),
@@ -90,7 +91,7 @@ impl<'a> Document<'a> {
     pub(super) fn fields<'n>(&'n self, node: &'n Node, name: &'n str, known: &[&str]) -> Result<Fields<'n>, Error> {
         let entries = self.entries(node, name)?;
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
-            warn!("{}: unknown key {:?} is ignored", self.place(key.at), joined(name, &key.name));
+            warn!("{}: unknown key `{}` is ignored", self.place(key.at), joined(name, &key.name));
         }
         Ok(Fields { document: self, name, entries })
     }
@@ -112,7 +113,8 @@ impl<'a> Document<'a> {
     }
 
     pub(super) fn wrong_type(&self, node: &Node, name: &str, expected: &'static str) -> Error {
-        self.invalid(node.at, Invalid::Type { key: name.to_owned(), expected })
+        let key = if name.is_empty() { "the file" } else { name };
+        self.invalid(node.at, Invalid::Type { key: key.to_owned(), expected })
     }
 }
 
@@ -171,6 +173,14 @@ impl<'n> Fields<'n> {
         Ok(entries.unwrap_or_default())
     }
 
+    pub(super) fn integer(&self, key: &str) -> Result<Option<i64>, Error> {
+        let number = |node: &'n Node| match node.value {
+            Value::Integer(number) => Ok(number),
+            _ => Err(self.document.wrong_type(node, &joined(self.name, key), "a whole number")),
+        };
+        self.get(key).map(number).transpose()
+    }
+
     pub(super) fn bool(&self, key: &str) -> Result<Option<bool>, Error> {
         let flag = |node: &'n Node| match node.value {
             Value::Bool(flag) => Ok(flag),
@@ -205,7 +215,10 @@ fn of_value(value: DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Boolean(flag) => Value::Bool(flag),
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Other, Value::Integer)
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
         DeValue::Array(list) => {
             let item = |item: toml::Spanned<DeValue<'_>>| Node {
                 at: Spot::Offset(item.span().start),

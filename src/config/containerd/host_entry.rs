@@ -27,7 +27,7 @@ pub(super) struct HostEntry {
     pub(super) headers: Vec<HostHeader>,
     pub(super) dial_timeout: Option<Duration>,
     pub(super) rewrites: Rewrites,
-    pub(super) credentials: Option<Credentials>,
+    pub(super) credentials: Option<(Credentials, Place)>,
 }
 
 /// The files with certificates for a host.
@@ -71,6 +71,7 @@ impl HostEntry {
         let certs = self.certificates.read().map_err(|source| self.invalid(Invalid::Certificates(source)))?;
         let has_tls = defaults.tls || skip_verify.is_some() || self.certificates.are_named(&certs);
         let or_http = has_tls && base.may_be_https();
+        let (credentials, credentials_place) = self.credentials.clone().unzip();
         let host = Host {
             or_http,
             capabilities: self.capabilities,
@@ -78,7 +79,8 @@ impl HostEntry {
             skip_verify: skip_verify.unwrap_or_default(),
             headers: self.headers.clone(),
             dial_timeout: self.dial_timeout,
-            credentials: self.credentials.clone(),
+            credentials,
+            credentials_place,
             namespace: (!base.is_of(domain)).then(|| domain.to_owned()),
             rewrite: None,
             place: Some(self.place.clone()),

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use log::debug;
+
 use super::Defaults;
 use super::host_entry::{Certificates, HostEntry};
 use super::hosts_toml;
@@ -78,6 +80,7 @@ fn read(directory: &Path) -> Result<Vec<HostEntry>, Error> {
         Err(source) => return Err(Error::Read { path: file, source }),
         Ok(bytes) => bytes,
     };
+    debug!("registries configuration: {}", if bytes.is_empty() { directory } else { &file }.display());
     if !bytes.is_empty() {
         return hosts_toml::parse(&bytes, &file);
     }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use log::debug;
+
 use super::document::Document;
 use super::mirrors::{Dialect, Mirrors};
 use crate::config::bounded;
@@ -10,6 +12,7 @@ use crate::config::error::{Error, MAX_FILE_SIZE};
 
 /// Reads a registries.yaml.
 pub(super) fn load(file: &Path) -> Result<Mirrors, Error> {
+    debug!("registries configuration: {}", file.display());
     let bytes = bounded::read(file, MAX_FILE_SIZE);
     parse(&bytes.map_err(|source| Error::Read { path: file.to_owned(), source })?, file)
 }

@@ -48,7 +48,7 @@ struct Mirror {
 pub(super) struct HostSettings {
     host: String,
     tls: Option<TlsSettings>,
-    credentials: Option<Credentials>,
+    credentials: Option<(Credentials, Place)>,
 }
 
 #[derive(Debug, Clone)]
@@ -181,8 +181,8 @@ impl Mirrors {
         })
     }
 
-    /// Who we are to a host.
-    pub(super) fn credentials(&self, base: &Base) -> Option<Credentials> {
+    /// Who we are to a host, and where that is written.
+    pub(super) fn credentials(&self, base: &Base) -> Option<(Credentials, Place)> {
         let mut of_host = self.settings.iter().filter(|settings| base.is_of(&settings.host));
         of_host.find_map(|settings| settings.credentials.clone())
     }
@@ -259,19 +259,20 @@ impl Reading<'_> {
     }
 
     /// A user and a password count before an identity token, and that before both in one. Nothing set is nobody.
-    fn credentials(&self, node: &Node, name: &str) -> Result<Option<Credentials>, Error> {
+    fn credentials(&self, node: &Node, name: &str) -> Result<Option<(Credentials, Place)>, Error> {
+        let place = self.document.place(node.at);
         let token = self.dialect.identity_token();
         let fields = self.document.fields(node, name, &["username", "password", "auth", token])?;
         if let Some(username) = fields.text("username")? {
-            return Ok(Some(Credentials::basic(username, fields.text("password")?.unwrap_or_default())));
+            return Ok(Some((Credentials::basic(username, fields.text("password")?.unwrap_or_default()), place)));
         }
         if let Some(token) = fields.text(token)? {
-            return Ok(Some(Credentials::basic("", "").with_identity_token(token)));
+            return Ok(Some((Credentials::basic("", "").with_identity_token(token), place)));
         }
         let Some(auth) = fields.text("auth")? else { return Ok(None) };
         let text = auth_file::decode(auth, name).ok();
         let pair = text.as_ref().and_then(|text| text.split_once(':'));
         let (username, password) = pair.ok_or_else(|| self.document.invalid(node.at, Invalid::Auth))?;
-        Ok(Some(Credentials::basic(username, password.trim_matches('\0'))))
+        Ok(Some((Credentials::basic(username, password.trim_matches('\0')), place)))
     }
 }

@@ -9,7 +9,6 @@ use super::super::host_entry::HostEntry;
 use super::super::{CriRegistry, Mirrors, k3s};
 use super::support::tables::{containerd_table, text};
 use super::texts;
-use crate::config::credentials::Credentials;
 use crate::config::paths::Paths;
 use crate::error::one_line;
 
@@ -111,7 +110,8 @@ fn settings_are_those_of_the_endpoint_s_host_alone() {
          [{CRI}.auths.'https://quay.io']\nauth = 'dTpw'\n[{CRI}.headers]\nX-From = ['here']"
     );
     let entries = cri(&text).unwrap().table_entries("quay.io").unwrap();
-    let users: Vec<_> = entries.iter().map(|entry| entry.credentials.as_ref().map(Credentials::username)).collect();
+    let users: Vec<_> =
+        entries.iter().map(|entry| entry.credentials.as_ref().map(|(credentials, _)| credentials.username())).collect();
     assert_eq!(users, [Some("me"), None, Some("u")]);
     assert!(format!("{:?}", entries[0].certificates).contains("/ca.pem"));
     assert!(!format!("{:?}", entries[1].certificates).contains(".pem"));
@@ -121,12 +121,23 @@ fn settings_are_those_of_the_endpoint_s_host_alone() {
 
 #[test]
 fn one_table_says_it_in_every_version_of_the_file() {
-    for plugin in ["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"] {
-        let text = format!("version = 2\n[plugins.'{plugin}'.registry.mirrors.'quay.io']\nendpoint = ['m.example']");
-        assert_eq!(urls(&cri(&text).unwrap().table_entries("quay.io").unwrap()).len(), 2, "{plugin}");
+    let plugins = ["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"];
+    for (version, counting) in [
+        ("", &plugins[..2]),
+        ("version = 1", &plugins[..2]),
+        ("version = 2", &plugins[1..2]),
+        ("version = 3", &plugins[2..]),
+        ("version = 4", &plugins[2..]),
+    ] {
+        for plugin in plugins {
+            let text = format!("{version}\n[plugins.'{plugin}'.registry.mirrors.'quay.io']\nendpoint = ['m.example']");
+            let hosts = urls(&cri(&text).unwrap().table_entries("quay.io").unwrap()).len();
+            assert_eq!(hosts, if counting.contains(&plugin) { 2 } else { 1 }, "{version} {plugin}");
+        }
     }
-    let twice = "[plugins.cri.registry]\n[plugins.'io.containerd.cri.v1.images'.registry]";
+    let twice = "[plugins.cri.registry]\n[plugins.'io.containerd.grpc.v1.cri'.registry]";
     assert!(cri(twice).unwrap_err().contains("config.toml:2:"));
+    assert!(cri("version = '3'").unwrap_err().contains("config.toml:1:11: version must be a whole number"));
 }
 
 #[test]
@@ -157,6 +168,8 @@ fn a_broken_table_is_an_error_with_its_line() {
     assert!(error.contains("config.toml:3:") && error.contains("plain http"), "{error}");
     let error = k3s("mirrors:\n  quay.io:\n    endpoint:\n      - 'https://u:hunter2@m.example'\n").unwrap_err();
     assert!(error.contains("registries.yaml:4:9: not the URL of a registry") && !error.contains("hunter2"), "{error}");
+    let error = k3s("[]").unwrap_err();
+    assert!(error.contains("registries.yaml:1:1: the file must be a table"), "{error}");
     let error = k3s("configs:\n  a:\n    auth:\n      username: 12\n").unwrap_err();
     assert!(error.contains("registries.yaml:4:17: configs.\"a\".auth.username must be a text in quotes"), "{error}");
 }
