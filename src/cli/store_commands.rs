@@ -173,7 +173,7 @@ pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
     for name in &args.names {
         match store.remove(name) {
             Ok(removed) => {
-                removed.iter().try_for_each(|name| print(&format!("{}\n", printable(&name.to_string()))).map(drop))?;
+                removed.iter().try_for_each(|name| print(&format!("{}\n", printable(name))).map(drop))?;
             }
             Err(error @ (store::Error::NoSuchImage { .. } | store::Error::AmbiguousId { .. })) => {
                 // The last one is told when all is done.
