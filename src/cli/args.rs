@@ -192,9 +192,10 @@ pub(super) enum Command {
   transship fetch-blob quay.io/podman/hello sha256:0123… --media-type application/json
   transship fetch-blob localhost:5000/app sha256:0123… --tls-verify=false --output layer.tar.gz")]
     FetchBlob(FetchBlobArgs),
-    /// Say where an image would come from, and who decides that; no request is made
+    /// Say where an image would come from, and who decides that; no request is made without --fetch
     #[command(after_help = "Examples:
   transship explain quay.io/podman/hello
+  transship explain --fetch quay.io/podman/hello
   transship explain --json docker://busybox docker://localhost:5000/app:1")]
     Explain(ExplainArgs),
     /// Say whether the policy allows an image, and why; nothing is copied
@@ -305,6 +306,9 @@ pub(super) struct ExplainArgs {
     /// Images; docker:// may be left out
     #[arg(value_name = "IMAGE", required = true)]
     pub(super) images: Vec<String>,
+    /// Fetch each image too, keep nothing of it, and say which source delivered which bytes; the policy is not asked
+    #[arg(long)]
+    pub(super) fetch: bool,
     /// Print a JSON object a line
     #[arg(long)]
     pub(super) json: bool,

@@ -1,4 +1,4 @@
-//! `explain`: where an image would come from, and which file decides. No request is made.
+//! `explain`: where an image would come from, and which file decides. Only `--fetch` makes requests.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::args::{ExplainArgs, Global};
 use super::output::print;
-use super::{Failure, settings};
+use super::{Failure, explain_fetch, settings};
 use crate::config::policy_json::Requirement;
 use crate::config::registries_conf::Location;
 use crate::config::{Config, Host, PullSource};
 use crate::error;
+use crate::manifest::PlatformChoice;
 use crate::policy::{self, Policy};
 use crate::reference::{ImageReference, Reference};
 use crate::source::Options;
@@ -24,7 +25,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failu
         Err(message) => Err(message.clone()),
     };
     let outcomes: Vec<_> = args.images.iter().map(|image| (image, explain(image))).collect();
-    let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
+    let failed = outcomes.iter().any(|(_, outcome)| outcome.as_ref().map_or(true, |value| is_unfetched(value)));
     let values = outcomes
         .into_iter()
         .map(|(image, outcome)| outcome.unwrap_or_else(|message| json!({"image": image, "error": message})));
@@ -45,6 +46,8 @@ struct Explainer {
     config: Config,
     policy: Policy,
     options: Options,
+    /// The platform to fetch, if anything.
+    fetch: Option<PlatformChoice>,
 }
 
 impl Explainer {
@@ -52,8 +55,10 @@ impl Explainer {
         let access = args.registry.access();
         let config = settings::config(global, &access)?;
         let policy = settings::policy(&config, global)?;
-        let options = settings::options(&config, global, access.without_asking())?;
-        Ok(Self { config, policy, options })
+        let access = if args.fetch { access } else { access.without_asking() };
+        let options = settings::options(&config, global, access)?;
+        let fetch = args.fetch.then(|| settings::platform(global));
+        Ok(Self { config, policy, options, fetch })
     }
 
     fn image(&self, text: &str) -> Result<Value, Failure> {
@@ -69,14 +74,28 @@ impl Explainer {
             ImageReference::Docker(docker) => docker.reference().to_string(),
             other => other.to_string(),
         };
-        Ok(json!({
+        let mut told = json!({
             "image": text,
             "logical": logical,
             "policy": {"identity": judged.policy_identity(), "namespaces": judged.policy_namespaces()},
             "registry": registry,
             "sources": sources,
             "requirements": {"scope": scope.to_string(), "types": types},
-        }))
+        });
+        if let (Some(told), Some(platform)) = (told.as_object_mut(), &self.fetch) {
+            told.insert("fetched".to_owned(), self.fetched(&image, platform));
+        }
+        Ok(told)
+    }
+
+    /// What is on this machine comes from nobody else.
+    fn fetched(&self, image: &ImageReference, platform: &PlatformChoice) -> Value {
+        match image {
+            ImageReference::Docker(docker) => {
+                explain_fetch::fetched(&self.config, docker.reference(), &self.options, platform)
+            }
+            _ => Value::Null,
+        }
     }
 
     fn registry(&self, logical: &Reference) -> Result<(Value, Vec<Value>), Failure> {
@@ -208,7 +227,15 @@ fn page(value: &Value) -> String {
     if value.get("sources").and_then(Value::as_array).is_some_and(|sources| sources.len() > 1) {
         line("order", "as above; who does not connect, stalls or answers 5xx is asked last for a while".to_owned());
     }
+    for (name, text) in value.get("fetched").map(explain_fetch::lines).unwrap_or_default() {
+        line(name, text);
+    }
     page
+}
+
+/// True for an image that was to be fetched, and was not.
+fn is_unfetched(value: &Value) -> bool {
+    value.pointer("/fetched/error").is_some_and(Value::is_string)
 }
 
 /// The lines about a host of containerd's files.

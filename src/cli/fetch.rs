@@ -155,13 +155,15 @@ fn write_content(
         return Err(ForTerminal { digest: descriptor.digest().to_string(), media_type }.into());
     }
     let before = output.position();
-    let outcome = pour(&mut content, output);
-    let Err(failure) = outcome else { return Ok(()) };
-    if !content.is_worth_another_try() || !output.take_back(before)? {
-        return Err(failure);
+    while let Err(failure) = pour(&mut content, output) {
+        // Whoever sent wrong bytes is not asked for them again.
+        if !content.is_worth_another_try() || !output.take_back(before)? {
+            return Err(failure);
+        }
+        log::warn!("{}; reading it once more", error::one_line(&*failure));
+        content = fetcher.fetch(descriptor)?;
     }
-    log::warn!("{}; reading it once more", error::one_line(&*failure));
-    pour(&mut fetcher.fetch(descriptor)?, output)
+    Ok(())
 }
 
 fn pour(content: &mut Content, output: &mut Output) -> Result<(), Sent> {

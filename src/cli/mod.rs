@@ -14,6 +14,7 @@ mod completion;
 mod copy_command;
 mod delete;
 mod explain;
+mod explain_fetch;
 mod fetch;
 mod fetch_args;
 mod fetch_output;

@@ -13,7 +13,7 @@ pub struct Timeouts {
     /// manifest, a token, a list of tags, an error. 60 s by default. The whole head may take as much more than
     /// [`idle`](Self::idle).
     pub answer: Duration,
-    /// What a large body must bring while it is waited for, however often a few bytes come. 60 KiB a minute by default.
+    /// What a large body must bring while it is waited for, however often a few bytes come. 12 KiB a minute by default: a slow line has room for many.
     pub slowest: Pace,
 }
 
@@ -33,6 +33,9 @@ impl Default for Timeouts {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What a server must take in of a body that is sent to it. A body is a chunk at most, so a stall must not last for as long
+/// as the slowest answer may.
+const SLOWEST_SENDING: Pace = Pace { bytes: 60 * 1024, time: MINUTE };
 
 impl Timeouts {
     /// What is used where nothing is said.
@@ -40,7 +43,7 @@ impl Timeouts {
         connect: Duration::from_secs(30),
         idle: MINUTE,
         answer: MINUTE,
-        slowest: Pace { bytes: 60 * 1024, time: MINUTE },
+        slowest: Pace { bytes: 12 * 1024, time: MINUTE },
     };
 
     /// For a head, from the last byte of the request on.
@@ -50,7 +53,7 @@ impl Timeouts {
 
     /// For the sending of a body of so many bytes.
     pub(super) fn sending(&self, bytes: usize) -> Duration {
-        let Pace { bytes: at_least, time } = self.slowest;
+        let Pace { bytes: at_least, time } = SLOWEST_SENDING;
         let times = (bytes as u64).checked_div(at_least).unwrap_or(u64::MAX);
         time.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX)).saturating_add(self.idle)
     }

@@ -58,11 +58,15 @@ impl Content {
         kind: Kind,
         digest: Digest,
         descriptor: Descriptor,
-        bytes: Option<Vec<u8>>,
+        read: Option<(usize, Vec<u8>)>,
     ) -> Self {
-        let is_verified = bytes.is_some();
-        let open = bytes.map(|bytes| Open::Whole(Cursor::new(bytes)));
-        Self { places, kind, digest, descriptor, position: 0, open, served: Vec::new(), is_verified }
+        let mut content =
+            Self { places, kind, digest, descriptor, position: 0, open: None, served: Vec::new(), is_verified: false };
+        if let Some((place, bytes)) = read {
+            content.whole(place, &bytes);
+            content.open = Some(Open::Whole(Cursor::new(bytes)));
+        }
+        content
     }
 
     /// How many bytes there are.
@@ -75,7 +79,7 @@ impl Content {
         self.is_verified
     }
 
-    /// Who delivered what since the last seek; nothing for bytes that had to be read to know what they are.
+    /// Who delivered what since the last seek; of bytes that had to be read to know what they are, who did that.
     pub fn served(&self) -> Vec<Served> {
         match &self.open {
             Some(Open::Verifying(blob)) => blob.served(),
@@ -101,7 +105,7 @@ impl Content {
     fn read_manifest(&mut self) -> Result<Vec<u8>, Error> {
         let selector = Selector::Digest(self.digest.clone());
         let read = |client: &Arc<RegistryClient>| client.any_manifest(&selector).map_err(Error::Registry);
-        let (index, manifest) = self.places.first_success(|_| true, read)?;
+        let (place, manifest) = self.places.first_success(|_| true, read)?;
         let (bytes, size) = (manifest.bytes().to_vec(), self.size());
         if bytes.len() as u64 != size {
             let (expected, found) = (self.digest.clone(), bytes.len() as u64);
@@ -112,10 +116,15 @@ impl Content {
             };
             return Err(self.failed(mismatch.into()));
         }
-        let by = self.places.reference_of(index).map(ServedBy::Image);
-        self.served = by.into_iter().map(|by| Served { by, bytes: size }).collect();
-        self.is_verified = true;
+        self.whole(place, &bytes);
         Ok(bytes)
+    }
+
+    /// All of them are here, and are those of the digest.
+    fn whole(&mut self, place: usize, bytes: &[u8]) {
+        let by = self.places.reference_of(place).map(ServedBy::Image);
+        self.served = by.into_iter().map(|by| Served { by, bytes: bytes.len() as u64 }).collect();
+        self.is_verified = true;
     }
 
     fn open_blob(&self) -> Result<Open, Error> {

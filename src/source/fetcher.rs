@@ -34,8 +34,8 @@ pub(super) struct Top {
     pub(super) digest: Digest,
     /// It is where manifests are, whatever its media type.
     pub(super) is_manifest: bool,
-    /// Read already.
-    pub(super) bytes: Option<Vec<u8>>,
+    /// Read already, and from which place.
+    pub(super) bytes: Option<(usize, Vec<u8>)>,
 }
 
 /// A fetcher for the repository of a reference. Nothing is asked yet.
@@ -89,18 +89,19 @@ impl Fetcher {
         digest: &Digest,
         media_type: Option<&MediaType>,
     ) -> Result<(Descriptor, Content), Error> {
-        let (kind, found) = match media_type.map_or(Kind::Blob, kind) {
+        let (kind, (place, found)) = match media_type.map_or(Kind::Blob, kind) {
             first @ Kind::Blob => self.find_among(first, Kind::Manifest, digest)?,
             first @ Kind::Manifest => self.find_among(first, Kind::Blob, digest)?,
         };
         let media_type = media_type.map_or(ANY_CONTENT, MediaType::as_str);
         let descriptor = named_descriptor(media_type, digest, found.size)?;
-        let content = Content::new(Arc::clone(&self.places), kind, digest.clone(), descriptor.clone(), found.bytes);
+        let bytes = found.bytes.map(|bytes| (place, bytes));
+        let content = Content::new(Arc::clone(&self.places), kind, digest.clone(), descriptor.clone(), bytes);
         Ok((descriptor, content))
     }
 
     /// Bytes are checked against the digest wherever they come from, so any failure of the first place leads to the second.
-    fn find_among(&self, first: Kind, second: Kind, digest: &Digest) -> Result<(Kind, Resolution), Error> {
+    fn find_among(&self, first: Kind, second: Kind, digest: &Digest) -> Result<(Kind, (usize, Resolution)), Error> {
         let error = match self.find(first, digest) {
             Ok(found) => return Ok((first, found)),
             Err(error) => error,
@@ -112,15 +113,15 @@ impl Fetcher {
         }
     }
 
-    fn find(&self, kind: Kind, digest: &Digest) -> Result<Resolution, Error> {
+    /// What there is, and which place says so.
+    fn find(&self, kind: Kind, digest: &Digest) -> Result<(usize, Resolution), Error> {
         let selector = Selector::Digest(digest.clone());
-        let (_, found) = match kind {
-            Kind::Blob => find_blob(&self.places, digest)?,
+        match kind {
+            Kind::Blob => find_blob(&self.places, digest),
             Kind::Manifest => self
                 .places
-                .first_resolved(&selector, |client| client.resolve_manifest(&selector).map_err(Error::Registry))?,
-        };
-        Ok(found)
+                .first_resolved(&selector, |client| client.resolve_manifest(&selector).map_err(Error::Registry)),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub fn resolve_pull_sources(
     let name = reference.without_tag_and_digest().with_digest(found.digest.clone());
     log::debug!("{name} is what {served_by} is");
     let descriptor = named_descriptor(found.media_type.as_str(), &found.digest, found.size)?;
-    let top = Top { digest: found.digest, is_manifest, bytes: found.bytes };
+    let top = Top { digest: found.digest, is_manifest, bytes: found.bytes.map(|bytes| (index, bytes)) };
     Ok(Resolved { name, descriptor, served_by, fetcher: Fetcher::new(places, Some(top)) })
 }
 

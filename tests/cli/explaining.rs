@@ -1,8 +1,12 @@
 //! `explain`
 
 use serde_json::{Value, json};
+use transship::Digest;
 
-use crate::program::{Outcome, Program};
+use crate::program::{Outcome, Program, files};
+use crate::support::image::Image;
+use crate::support::registry::{Registry, RunningRegistry};
+use crate::support::reply::Reply;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -323,4 +327,91 @@ fn the_page_for_people_has_the_same_in_words() {
     );
     assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""));
     assert!(outcome.stdout.starts_with(&expected), "{}\n{expected}", outcome.stdout);
+}
+
+/// A program that is told of mirrors.
+fn mirrored(mirrors: &[&RunningRegistry], origin: &RunningRegistry) -> Program {
+    let program = Program::new();
+    let place = |what: &str, registry: &RunningRegistry| {
+        format!("[[{what}]]\nlocation = \"{}\"\ninsecure = true\n", registry.authority())
+    };
+    let mirrors: String = mirrors.iter().map(|mirror| place("registry.mirror", mirror)).collect();
+    program.registries_conf(&(place("registry", origin) + &mirrors));
+    program
+}
+
+#[test]
+fn fetching_tells_who_delivered_which_bytes_and_leaves_nothing() {
+    let image = Image::with_layers([b"layer".to_vec()]);
+    let registry = || Registry::new().image("org/app", "1", &image);
+    let (mirror, origin) = (registry().without_blob(&image.layer_digest(0)).serve(), registry().serve());
+    let program = mirrored(&[&mirror], &origin);
+    let (name, before) = (origin.reference("org/app:1"), files(&program.path("")));
+    let (code, lines) = explain(&program, &["--fetch", &name]);
+    let by = [mirror.reference("org/app:1"), name.clone()].map(|name| format!("docker://{name}"));
+    let part = |kind: &str, digest: &str, bytes: usize, by: &str| json!({"kind": kind, "digest": digest, "size": bytes, "served": [{"by": by, "bytes": bytes}]});
+    let (manifest, config) = (image.manifest().len(), image.config().len());
+    let config_digest = Digest::sha256(&image.config()).to_string();
+    let expected = json!({
+        "parts": [
+            part("manifest", image.digest().as_str(), manifest, &by[0]),
+            part("config", &config_digest, config, &by[0]),
+            part("layer", image.layer_digest(0).as_str(), 5, &by[1]),
+        ],
+        "served": [{"by": by[0], "bytes": manifest + config}, {"by": by[1], "bytes": 5}],
+        "error": null,
+    });
+    assert_eq!((code, &lines[0]["fetched"]), (0, &expected));
+    let page = program.output(&["explain", "--fetch", &name]);
+    let told = [
+        format!("  fetched       layer {}: 5 bytes from {}\n", image.layer_digest(0), by[1]),
+        format!("  in all        {} bytes from {}, 5 bytes from {}\n", manifest + config, by[0], by[1]),
+    ];
+    assert!(told.iter().all(|line| page.contains(line)), "{page}");
+    assert_eq!(files(&program.path("")), before);
+}
+
+#[test]
+fn of_an_index_the_instance_is_fetched_that_is_for_the_platform() {
+    let instances = ["linux/amd64", "linux/arm64"]
+        .map(|platform| Image::with_layers([platform.as_bytes().to_vec()]).platform(platform));
+    let layer = instances[1].layer_digest(0).to_string();
+    let registry = Registry::new().image("org/app", "1", &Image::index(instances)).serve();
+    let words = ["--fetch", "--tls-verify=false", "--override-arch=arm64", "--override-os=linux"];
+    let (code, lines) = explain(&Program::new(), &[&words[..], &[&registry.reference("org/app:1")]].concat());
+    let parts = lines[0]["fetched"]["parts"].as_array().unwrap();
+    let kinds: Vec<_> = parts.iter().map(|part| part["kind"].as_str().unwrap()).collect();
+    assert_eq!((code, &kinds[..]), (0, &["index", "manifest", "config", "layer"][..]));
+    assert_eq!(parts[3]["digest"], layer);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_told_with_what_came_before_and_is_an_error() {
+    let image = Image::with_layers([b"layer".to_vec()]);
+    let layer = image.layer_digest(0);
+    let registry = Registry::new().image("org/app", "1", &image).without_blob(&layer).serve();
+    let (code, lines) =
+        explain(&Program::new(), &["--fetch", "--tls-verify=false", &registry.reference("org/app:1"), "dir:here"]);
+    let fetched = &lines[0]["fetched"];
+    assert_eq!((code, fetched["parts"].as_array().unwrap().len()), (1, 2), "{fetched}");
+    assert!(fetched["error"].as_str().unwrap().contains(layer.as_str()), "{fetched}");
+    assert_eq!(lines[1]["fetched"], Value::Null, "what is here comes from nobody else");
+}
+
+#[test]
+fn wrong_bytes_are_fetched_again_from_somebody_else() {
+    let image = Image::with_layers([b"layer".to_vec()]);
+    let layer = image.layer_digest(0).to_string();
+    let wrong = move |path: &str| path.ends_with(&layer);
+    let wrong_bytes = || Reply::new(200).body(b"wrong".to_vec());
+    let serve = || Registry::new().image("org/app", "1", &image);
+    let mirrors = [(); 2].map(|()| serve().fault(wrong.clone(), .., wrong_bytes()).serve());
+    let origin = serve().serve();
+    let program = mirrored(&mirrors.each_ref(), &origin);
+    let name = origin.reference("org/app:1");
+    let value: Value = serde_json::from_str(&program.run(&["explain", "--json", "--fetch", &name]).stdout).unwrap();
+    let expected = json!([{"by": format!("docker://{name}"), "bytes": 5}]);
+    assert_eq!(value["fetched"]["parts"][2]["served"], expected, "{value}");
+    let outcome = program.run(&["fetch-blob", &name, image.layer_digest(0).as_str(), "--output=layer"]);
+    assert_eq!((outcome.code, std::fs::read(program.path("layer")).unwrap()), (0, b"layer".to_vec()));
 }
