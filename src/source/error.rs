@@ -36,6 +36,9 @@ pub enum Error {
     /// Every pull source was tried before, or delivered wrong bytes.
     #[error("no pull source is left to read from")]
     NoPullSource,
+    /// This host may be asked for content, and not what a tag names.
+    #[error("not asked, for it may not say what a tag names (capability \"resolve\")")]
+    MayNotResolve,
     /// The hosts that are configured may be asked for content only, and a tag is none.
     #[error("{reference}: no host is configured that may say what a tag names (capability \"resolve\")")]
     NoResolver {

@@ -69,7 +69,12 @@ impl Places {
     ) -> Result<(usize, T), Error> {
         let mut attempts = Vec::new();
         for index in self.order() {
-            let Some(place) = self.all.get(index).filter(|place| is_fit(&place.pull_source)) else { continue };
+            let Some(place) = self.all.get(index) else { continue };
+            if !is_fit(&place.pull_source) {
+                // What the primary says is what counts, and it says nothing here.
+                attempts.extend((index + 1 < self.all.len()).then(|| place.unasked()));
+                continue;
+            }
             let began = self.now();
             match self.client(index, place).and_then(|client| ask(&client)) {
                 Ok(value) => {
@@ -79,6 +84,8 @@ impl Places {
                 Err(error) => attempts.push(self.failed(place, began, error)),
             }
         }
+        // Whoever was asked comes last.
+        attempts.sort_by_key(|attempt| !matches!(*attempt.error, Error::MayNotResolve));
         Err(self.all_failed(attempts))
     }
 
@@ -181,6 +188,10 @@ impl Place {
     pub(super) fn distrust(&self, digest: &Digest, mismatch: &Mismatch) {
         log::warn!("{} delivered wrong bytes for {digest}", self.pull_source.physical);
         self.wrong.get_or_init(|| (digest.clone(), mismatch.clone()));
+    }
+
+    fn unasked(&self) -> FailedAttempt {
+        FailedAttempt { reference: self.pull_source.physical.clone(), error: Box::new(Error::MayNotResolve) }
     }
 
     /// Why it is not asked, if that is so.

@@ -37,6 +37,16 @@ fn a_host_without_resolve_is_not_asked_what_a_tag_names_and_gives_the_content() 
 }
 
 #[test]
+fn the_error_of_a_tag_names_the_hosts_that_may_not_resolve_it_too() {
+    let (mirror, origin) = (registry(), Registry::new().serve());
+    let error = tree(&[(&mirror, "'pull'")], &origin).open(LOGICAL).unwrap_err();
+    assert!(error.is_not_found(), "what the origin says counts: {error:?}");
+    let text = one_line(&error);
+    let named = [mirror.authority(), "capability \"resolve\"".to_owned(), origin.authority()];
+    assert!(named.iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
 fn a_host_without_pull_is_not_asked_for_content() {
     let (mirror, origin) = (registry(), registry());
     let tree = tree(&[(&mirror, "'resolve', 'push'")], &origin);
