@@ -41,6 +41,14 @@ pub enum DeleteError {
         /// Why not.
         source: serde_json::Error,
     },
+    /// The same, because the manifest of one of them is not there. Nothing was deleted.
+    #[error("{}: the manifest of {name} is not there, so nobody can tell what is needed of it: pull it again, or remove its name", path.display())]
+    Missing {
+        /// The manifest.
+        path: PathBuf,
+        /// What the image is called; the digest of one without a name.
+        name: String,
+    },
     /// The layout cannot be written. Prints as its cause.
     #[error("{0}")]
     Write(#[source] super::Error),

@@ -126,6 +126,11 @@ impl SharedLayout {
         Ok(())
     }
 
+    /// The bytes of a document that was brought.
+    pub(crate) fn document(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, Error> {
+        document(&self.path, digest, limit).map_err(Error::Existing)
+    }
+
     /// Changes the index at once, for good, when everything it will name is on the disk.
     pub(crate) fn commit(&self, change: impl FnOnce(&mut Index)) -> Result<(), Error> {
         sync_blobs(&self.path, &self.state().blobs)?;
@@ -176,6 +181,7 @@ pub(crate) fn prune<T>(
     let mut index = index(layout)?;
     let before = index.clone();
     let forgotten = forget(&mut index);
+    check_whole(layout, &index)?;
     let mut needed = needed_by(layout, &index.manifests)?;
     needed.extend(leased(layout)?);
     let mut removed = Removed { blobs: stored(layout).map_err(DeleteError::Write)? };
@@ -189,6 +195,18 @@ pub(crate) fn prune<T>(
     }
     removed.blobs.keys().try_for_each(|digest| remove(&blob_path(layout, digest))).map_err(DeleteError::Write)?;
     Ok((forgotten, removed))
+}
+
+/// Of an image without a manifest nobody knows what else is of it.
+fn check_whole(layout: &Path, index: &Index) -> Result<(), DeleteError> {
+    for entry in &index.manifests {
+        let path = entry.digest.parse().ok().map(|digest| blob_path(layout, &digest));
+        if let Some(path) = path.filter(|path| !path.exists()) {
+            let name = entry.name().unwrap_or(&entry.digest).to_owned();
+            return Err(DeleteError::Missing { path, name });
+        }
+    }
+    Ok(())
 }
 
 /// What pulls under way count on.

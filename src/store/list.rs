@@ -60,15 +60,16 @@ pub struct DamagedImage {
     pub error: Error,
 }
 
-/// What is told of a config.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    variant: Option<String>,
+/// What an image runs on, by its config.
+pub(super) fn platform(config: &[u8]) -> Result<Platform, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Config {
+        os: Option<String>,
+        architecture: Option<String>,
+        variant: Option<String>,
+    }
+    let Config { os, architecture, variant } = serde_json::from_slice(config)?;
+    Ok(Platform::new(os.unwrap_or_default(), architecture.unwrap_or_default(), variant))
 }
 
 pub(super) fn images(store: &Path, index: &Index) -> Images {
@@ -110,8 +111,7 @@ fn stored(store: &Path, id: Digest, entries: &[&Descriptor]) -> Result<Option<St
     let layers: u64 = image.layers().iter().map(crate::manifest::Descriptor::size).fold(0, u64::saturating_add);
     let size = manifest.size().saturating_add(image.config().size()).saturating_add(layers);
     let config = shared_layout::document(store, &id, MAX_CONFIG_SIZE)?;
-    let Config { os, architecture, variant } =
-        serde_json::from_slice(&config).map_err(|source| Error::Config { path: blob_path(store, &id), source })?;
+    let platform = platform(&config).map_err(|source| Error::Config { path: blob_path(store, &id), source })?;
     let (mut repo_tags, mut repo_digests) = classify(entries.iter().filter_map(|entry| entry.name()));
     repo_tags.sort();
     repo_digests.sort();
@@ -122,6 +122,5 @@ fn stored(store: &Path, id: Digest, entries: &[&Descriptor]) -> Result<Option<St
     });
     let tagged = tagged.collect();
     let pinned = entries.iter().any(|entry| is_pinned(entry));
-    let platform = Platform::new(os, architecture, variant);
     Ok(Some(StoredImage { id, repo_tags, repo_digests, tagged, manifest: digest, size, platform, pinned }))
 }

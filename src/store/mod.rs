@@ -14,11 +14,11 @@ use crate::reference::{ImageReference, OciImage, OciReference};
 use crate::source;
 
 mod auth;
+mod destination;
 mod entry;
 mod error;
 mod list;
 mod names;
-mod place;
 mod pull;
 mod remove;
 
@@ -69,7 +69,19 @@ impl Store {
 
     /// The images. A damaged one does not hide the others.
     pub fn images(&self) -> Result<Images, Error> {
-        Ok(list::images(&self.path, &self.index()?))
+        let mut index = self.index()?;
+        loop {
+            let images = list::images(&self.path, &index);
+            if images.damaged.is_empty() {
+                return Ok(images);
+            }
+            // What is damaged may have been removed meanwhile: an index loses an image before its content goes.
+            let now = self.index()?;
+            if now == index {
+                return Ok(images);
+            }
+            index = now;
+        }
     }
 
     /// Removes a name, and returns what was removed; the content stays until [`prune`](Self::prune).

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::auth::registry_of;
+use super::destination::StoreDestination;
 use super::names::{Names, wanted};
-use super::place::Place;
 use super::{AuthConfig, Error, Store};
 use crate::config::Config;
 use crate::copy::{self, BlobInfoCache, Progress};
@@ -147,7 +147,7 @@ impl Pull<'_> {
     pub fn finish(self, policy: &Policy, options: &PullOptions<'_>) -> Result<PulledImage, Error> {
         let target = self.source.manifest(None).map_err(Error::Open)?.digest().clone();
         let names = Names::of(&self.image, &target);
-        let place = Place {
+        let place = StoreDestination {
             layout: self.layout,
             reference: &self.store.reference,
             names: &names,

@@ -1,6 +1,7 @@
 //! What goes, and what stays.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 use transship::store::{Error, PullRequest};
@@ -125,23 +126,28 @@ fn what_other_tools_have_put_there_stays() {
 
 #[test]
 fn nothing_is_pruned_where_it_cannot_be_told_what_an_image_needs() {
-    let world = World::new();
     let registry = Registry::new().image("org/app", "1", &Image::with_layers(["one"])).serve();
-    let pulled = world.pulled(&registry, "org/app:1");
-    fs::write(world.path("store/blobs/sha256").join("0".repeat(64)), b"nobody's").unwrap();
-    let manifest = world.path("store/blobs/sha256").join(pulled.manifest.digest().encoded());
-    fs::write(&manifest, b"damaged").unwrap();
-    let error = world.store().prune().unwrap_err();
-    assert!(error::one_line(&error).contains(manifest.to_str().unwrap()), "{}", error::one_line(&error));
-    let images = world.store().images().unwrap();
-    let [damaged] = &images.damaged[..] else { panic!("{images:?}") };
-    assert!(error::one_line(&damaged.error).contains(manifest.to_str().unwrap()));
-    assert_eq!((&damaged.id, damaged.names.len(), images.whole.len()), (&pulled.id, 3, 0));
-    assert_eq!(world.blobs().len(), 4);
-    // The next pull makes it whole.
-    world.pulled(&registry, "org/app:1");
-    assert_eq!(world.store().prune().unwrap().blobs, 1);
-    assert_eq!(world.images().len(), 1);
+    let damage: [fn(&Path); 2] =
+        [|manifest| fs::write(manifest, b"damaged").unwrap(), |manifest| fs::remove_file(manifest).unwrap()];
+    for damage in damage {
+        let world = World::new();
+        let pulled = world.pulled(&registry, "org/app:1");
+        fs::write(world.path("store/blobs/sha256").join("0".repeat(64)), b"nobody's").unwrap();
+        let manifest = world.path("store/blobs/sha256").join(pulled.manifest.digest().encoded());
+        damage(&manifest);
+        let blobs = world.blobs();
+        let error = world.store().prune().unwrap_err();
+        assert!(error::one_line(&error).contains(manifest.to_str().unwrap()), "{}", error::one_line(&error));
+        let images = world.store().images().unwrap();
+        let [damaged] = &images.damaged[..] else { panic!("{images:?}") };
+        assert!(error::one_line(&damaged.error).contains(manifest.to_str().unwrap()));
+        assert_eq!((&damaged.id, damaged.names.len(), images.whole.len()), (&pulled.id, 3, 0));
+        assert_eq!(world.blobs(), blobs);
+        // The next pull makes it whole.
+        world.pulled(&registry, "org/app:1");
+        assert_eq!(world.store().prune().unwrap().blobs, 1);
+        assert_eq!(world.images().len(), 1);
+    }
 }
 
 #[test]

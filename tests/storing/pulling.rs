@@ -220,3 +220,33 @@ fn a_store_that_cannot_be_one_is_told_before_anything_is_asked_for() {
     }
     assert_eq!(registry.asked(), [""; 0]);
 }
+
+#[test]
+fn what_no_store_could_list_is_not_taken_in() {
+    for (config, taken) in [
+        (r#"{"os":"linux","architecture":"amd64"}"#, true),
+        (r#"{"os":null}"#, true),
+        (r#"{"os":5}"#, false),
+        ("[]", false),
+        ("no JSON", false),
+    ] {
+        let digest = Digest::sha256(config.as_bytes()).to_string();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json", "digest": &digest, "size": config.len(),
+            },
+            "layers": [],
+        });
+        let registry = Registry::new()
+            .manifest("org/app", "1", "application/vnd.oci.image.manifest.v1+json", manifest.to_string())
+            .fault(move |path| path.ends_with(&digest), .., Reply::new(200).body(config.as_bytes().to_vec()))
+            .serve();
+        let world = World::new();
+        let outcome = world.pull(&request(&registry.reference("org/app:1")));
+        assert_eq!(outcome.is_ok(), taken, "{config}: {outcome:?}");
+        assert_eq!(world.store().images().map(|images| images.whole.len()).unwrap_or_default(), usize::from(taken));
+        assert!(outcome.err().is_none_or(|error| error::one_line(&error).contains("does not say what it runs on")));
+    }
+}

@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use super::entry::Pulled;
+use super::list;
 use super::names::Names;
 use crate::destination::shared_layout::SharedLayout;
 use crate::destination::{BlobInput, Error, ImageDestination};
 use crate::digest::Digest;
-use crate::manifest::{Descriptor, ImageManifest, ManifestBytes, convert};
+use crate::manifest::{Descriptor, ImageManifest, MAX_CONFIG_SIZE, ManifestBytes, convert};
 use crate::media_type::MediaType;
 use crate::reference::ImageReference;
 
@@ -16,7 +17,7 @@ use crate::reference::ImageReference;
 const UNKNOWN_CONFIG: &str = "application/octet-stream";
 
 /// A place for one image that is being pulled.
-pub(super) struct Place<'a> {
+pub(super) struct StoreDestination<'a> {
     pub(super) layout: SharedLayout,
     pub(super) reference: &'a ImageReference,
     pub(super) names: &'a Names,
@@ -26,18 +27,28 @@ pub(super) struct Place<'a> {
     pub(super) image: Mutex<Option<(ManifestBytes, Digest)>>,
 }
 
-/// A manifest that is that of something else.
+/// What is called an image, and is something else.
 #[derive(Debug, thiserror::Error)]
-#[error("a store has images, and this is none: its config has the media type {0:?}")]
-struct NotAnImage(String);
+enum NotAnImage {
+    #[error("a store has images, and this is none: its config has the media type {0:?}")]
+    MediaType(String),
+    #[error("a store has images, and this is none: its config does not say what it runs on")]
+    Config(#[source] serde_json::Error),
+}
 
-impl Place<'_> {
+impl From<NotAnImage> for Error {
+    fn from(error: NotAnImage) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl StoreDestination<'_> {
     pub(super) fn image(&self) -> Option<(ManifestBytes, Digest)> {
         self.image.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl ImageDestination for Place<'_> {
+impl ImageDestination for StoreDestination<'_> {
     fn reference(&self) -> &ImageReference {
         self.reference
     }
@@ -71,7 +82,7 @@ impl ImageDestination for Place<'_> {
             let media_type = config.media_type().to_string();
             let of_images = [MediaType::OCI_CONFIG.as_str(), MediaType::DOCKER_CONFIG.as_str(), UNKNOWN_CONFIG];
             if !of_images.contains(&media_type.as_str()) {
-                return Err(Error::Other(Box::new(NotAnImage(media_type))));
+                return Err(NotAnImage::MediaType(media_type).into());
             }
             manifest.clone()
         };
@@ -83,6 +94,8 @@ impl ImageDestination for Place<'_> {
     fn commit(&self) -> Result<(), Error> {
         let no_manifest = || Error::NoManifest { image: self.reference.clone() };
         let (manifest, id) = self.image().ok_or_else(no_manifest)?;
+        // Whoever lists the images reads it.
+        list::platform(&self.layout.document(&id, MAX_CONFIG_SIZE)?).map_err(NotAnImage::Config)?;
         let pulled = Pulled { id: &id, names: self.names, manifest: &manifest, pinned_images: self.pinned_images };
         self.layout.commit(|index| pulled.enter(index))
     }
