@@ -15,10 +15,8 @@ use super::signature_args::{GenerateSigstoreKeyArgs, StandaloneSignArgs, Standal
 use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs};
 use super::sync_args::SyncArgs;
 use super::transfer_args::TransferArgs;
-use crate::http::RetryPolicy;
+use crate::http::{RetryPolicy, Timeouts};
 use crate::reference::Reference;
-
-pub(super) const DEFAULT_IDLE_TIMEOUT: u64 = 60;
 
 const AFTER_HELP: &str = "Examples:
   transship copy docker://quay.io/podman/hello dir:hello
@@ -32,7 +30,7 @@ Exit codes:
   4  the registry wants (other) credentials
   5  the policy does not allow the image
   6  nobody can tell whether the policy allows it
-  130, 143  cancelled by Ctrl-C, by SIGTERM";
+  129, 130, 143  cancelled by SIGHUP, by Ctrl-C, by SIGTERM";
 
 /// Container images from registries, through the administrator's mirrors, verified.
 #[derive(Parser, Debug)]
@@ -86,6 +84,9 @@ pub(super) struct Global {
         conflicts_with = "registries_conf"
     )]
     pub(super) k3s_registries: Option<PathBuf>,
+    /// With --k3s-registries: never ask a registry itself that has mirrors there, as k3s' own flag of this name
+    #[arg(long, global = true, help_heading = "Configuration", requires = "k3s_registries")]
+    pub(super) disable_default_registry_endpoint: bool,
     /// Directory of signature store configuration to use instead of the system's
     #[arg(long = "registries.d", global = true, value_name = "DIR", help_heading = "Configuration")]
     pub(super) registries_d: Option<PathBuf>,
@@ -102,10 +103,10 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, help_heading = "Network",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) connect_timeout: u64,
-    /// Seconds to wait for a server that sends nothing
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = DEFAULT_IDLE_TIMEOUT, help_heading = "Network",
+    /// Seconds to wait for a server that sends nothing; 60 unless given
+    #[arg(long, global = true, value_name = "SECONDS", help_heading = "Network",
           value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) idle_timeout: u64,
+    pub(super) idle_timeout: Option<u64>,
     /// Times to ask once more after an error that may pass
     #[arg(long, global = true, value_name = "N", default_value_t = RetryPolicy::PATIENT.attempts - 1,
           help_heading = "Network")]
@@ -113,6 +114,13 @@ pub(super) struct Global {
     /// Time to wait before each of them, such as 5s or 1m30s, at most an hour; half a second that doubles unless given
     #[arg(long, global = true, value_name = "DURATION", help_heading = "Network", value_parser = settings::duration)]
     pub(super) retry_delay: Option<Duration>,
+}
+
+impl Global {
+    /// For any server; a command may have more patience with one where nobody has said how much.
+    pub(super) fn idle_timeout(&self) -> u64 {
+        self.idle_timeout.unwrap_or(Timeouts::DEFAULT.idle.as_secs())
+    }
 }
 
 /// What to do.
@@ -194,7 +202,6 @@ pub(super) enum Command {
     FetchBlob(FetchBlobArgs),
     /// Say where an image would come from, and who decides that; no request is made without --fetch
     #[command(after_help = "Examples:
-  transship explain quay.io/podman/hello
   transship explain --fetch quay.io/podman/hello
   transship explain --json docker://busybox docker://localhost:5000/app:1")]
     Explain(ExplainArgs),

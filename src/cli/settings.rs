@@ -45,7 +45,12 @@ fn containerd(paths: &Paths, global: &Global) -> Result<Option<Registries>, Fail
     Ok(match (global.hosts_dir.as_slice(), &global.containerd_config, &global.k3s_registries) {
         ([], None, None) => None,
         (_, Some(file), _) => Some(Registries::load_containerd_config(file, paths)?),
-        (_, _, Some(file)) => Some(Registries::load_k3s(file)?),
+        (_, _, Some(file)) => Some(match Registries::load_k3s(file)? {
+            Registries::K3s(mirrors) if global.disable_default_registry_endpoint => {
+                Registries::K3s(mirrors.without_default_endpoint())
+            }
+            registries => registries,
+        }),
         (dirs, ..) => Some(Registries::hosts_dirs(roots(dirs)?)),
     })
 }
@@ -66,7 +71,7 @@ fn roots(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 pub(super) fn options(config: &Config, global: &Global, access: Access) -> Result<Options, Failure> {
-    let idle = Duration::from_secs(global.idle_timeout);
+    let idle = Duration::from_secs(global.idle_timeout());
     let timeouts = Timeouts {
         connect: Duration::from_secs(global.connect_timeout),
         idle,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::args::{DEFAULT_IDLE_TIMEOUT, Global};
+use super::args::Global;
 use super::output::{print, print_json};
 use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs, StoreArgs};
 use super::{Failure, Usage, interrupt, progress, say, settings};
@@ -65,13 +65,12 @@ pub(super) fn pull(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure
 fn patience(global: &Global, args: &PullArgs, sources: usize) -> Global {
     let limit = args.progress_timeout.as_secs();
     let idle_timeout = match u64::try_from(sources).unwrap_or(u64::MAX) {
-        _ if args.progress_timeout.is_zero() => global.idle_timeout,
+        _ if args.progress_timeout.is_zero() => global.idle_timeout(),
         // Which of the two ran out is told by the watch, so it must be the first.
-        0 | 1 if global.idle_timeout == DEFAULT_IDLE_TIMEOUT => limit.saturating_add(1),
-        0 | 1 => global.idle_timeout.min(limit.saturating_add(1)),
-        sources => global.idle_timeout.min((limit / sources).max(1)),
+        0 | 1 => limit.saturating_add(1).min(global.idle_timeout.unwrap_or(u64::MAX)),
+        sources => global.idle_timeout().min((limit / sources).max(1)),
     };
-    Global { idle_timeout, ..global.clone() }
+    Global { idle_timeout: Some(idle_timeout), ..global.clone() }
 }
 
 /// The credentials on the command line, bound to a server.

@@ -105,16 +105,18 @@ fn credentials_of_a_table_are_for_their_host_alone() {
 }
 
 #[test]
-fn a_config_path_leads_to_hosts_toml_and_keeps_who_we_are() {
+fn a_config_path_leads_to_hosts_toml_and_keeps_who_we_are_and_the_headers() {
     let origin = Registry::new().image("org/app", "1", &image()).requiring_basic("me", "s3cret").serve();
     let tree = Tree::new();
-    tree.write("certs.d/registry.example/hosts.toml", &format!("server = '{}'", origin.url("")));
+    let hosts = format!("server = '{}'\n[header]\nX-Host = 'one'\n", origin.url(""));
+    tree.write("certs.d/registry.example/hosts.toml", &hosts);
     let registry = "plugins.'io.containerd.cri.v1.images'.registry";
     let file = tree.write(
         "config.toml",
         &format!(
             "version = 3\n[{registry}]\nconfig_path = '/nowhere:{}'\n\
-             [{registry}.configs.'{}'.auth]\nusername = 'me'\npassword = 's3cret'\n",
+             [{registry}.configs.'{}'.auth]\nusername = 'me'\npassword = 's3cret'\n\
+             [{registry}.headers]\nX-All = ['all']\n",
             tree.path().join("certs.d").display(),
             origin.authority()
         ),
@@ -122,6 +124,9 @@ fn a_config_path_leads_to_hosts_toml_and_keeps_who_we_are() {
     let paths = transship::config::Paths::isolated(tree.path());
     let config = tree.config_of(Registries::load_containerd_config(&file, &paths).unwrap());
     assert_eq!(layers(&*tree.open_by(&config, LOGICAL).unwrap()).len(), 2);
+    for request in origin.requests() {
+        assert_eq!((request.header("x-all"), request.header("x-host")), (Some("all"), Some("one")), "{request:?}");
+    }
 }
 
 #[test]

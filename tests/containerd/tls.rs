@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use transship::config::containerd::Registries;
+
 use crate::support::image::Image;
 use crate::support::registry::Registry;
 use crate::support::server_tls::ServerTls;
@@ -58,6 +60,29 @@ fn any_certificate_is_good_where_the_entry_says_so() {
     let mut asked_to_verify = tree(&registry.url(""), &tls, "skip_verify = true");
     asked_to_verify.options.tls_verify = Some(true);
     assert!(asked_to_verify.refusal(LOGICAL).contains("certificate"), "the flag has the last word");
+}
+
+#[test]
+fn settings_of_all_hosts_in_k3s_file_are_for_those_without_their_own() {
+    let tls = ServerTls::for_another_host();
+    let registry = registry().serve_tls(&tls);
+    let tree = Tree::new();
+    let open = |own: &str| {
+        let file = tree.write(
+            "registries.yaml",
+            &format!(
+                "mirrors:\n  registry.example:\n    endpoint:\n      - \"{}\"\nconfigs:\n{own}  \"*\":\n    tls:\n      \
+                 insecure_skip_verify: true\n",
+                registry.url("")
+            ),
+        );
+        let config = tree.config_of(Registries::load_k3s(&file).unwrap());
+        tree.open_by(&config, LOGICAL)
+    };
+    layers(&*open("").unwrap());
+    layers(&*open("  \"another.example\":\n").unwrap());
+    let error = open(&format!("  \"{}\":\n", registry.authority())).unwrap_err();
+    assert!(transship::error::one_line(&error).contains("certificate"), "{error:?}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ const FIRST: &str = "cri";
 /// What a config.toml says about registries.
 #[derive(Debug, Clone)]
 pub struct CriRegistry {
-    /// The table itself; of a file with a `config_path`, only who we are.
+    /// The table itself; where the hosts are said elsewhere, only who we are and the headers for all of them.
     table: Mirrors,
     /// Where it is said instead.
     dirs: Option<HostsDirs>,
@@ -65,6 +65,7 @@ impl CriRegistry {
         let mut entries = dirs.entries(domain)?;
         for entry in &mut entries {
             entry.credentials = self.table.credentials(&entry.base(domain, dirs.defaults)?.0);
+            entry.headers.splice(0..0, self.table.headers().iter().cloned());
         }
         Ok(entries)
     }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use log::warn;
+
 use super::Invalid;
 use super::base::Base;
 use super::document::{Document, Key, Node};
@@ -15,7 +17,7 @@ use crate::config::domain::is_domain;
 use crate::config::error::{Error, Place};
 use crate::config::host::{Capabilities, HostHeader};
 
-/// The key for registries without mirrors of their own.
+/// The key for registries without mirrors of their own, and in k3s' file for hosts without settings of their own.
 const WILDCARD: &str = "*";
 
 /// Whose words they are.
@@ -119,6 +121,11 @@ impl Mirrors {
         !self.registries.is_empty()
     }
 
+    /// For every host, before those that are for one.
+    pub(super) fn headers(&self) -> &[HostHeader] {
+        &self.headers
+    }
+
     pub(super) fn has_tls(&self) -> bool {
         self.settings.iter().any(|settings| settings.tls.is_some())
     }
@@ -163,8 +170,7 @@ impl Mirrors {
     }
 
     fn entry(&self, domain: &str, place: &Place, base: Base, rewrites: &Rewrites) -> Result<HostEntry, Error> {
-        let mut of_host = self.settings.iter().filter(|settings| base.is_of(&settings.host));
-        let tls = of_host.find_map(|settings| settings.tls.as_ref());
+        let tls = self.tls(&base);
         if let Some(tls) = tls.filter(|_| self.dialect == Dialect::Cri && !base.url.is_https()) {
             let source = Invalid::TlsOfHttp(base.url.to_string());
             return Err(Error::Containerd { place: tls.place.clone(), source });
@@ -179,6 +185,15 @@ impl Mirrors {
             base: Some(base),
             ..HostEntry::unsaid(place.clone())
         })
+    }
+
+    /// Of a host of which nothing is said, what is said of all such.
+    fn tls(&self, base: &Base) -> Option<&TlsSettings> {
+        let mut of_host = self.settings.iter().filter(|settings| base.is_of(&settings.host)).peekable();
+        if of_host.peek().is_some() {
+            return of_host.find_map(|settings| settings.tls.as_ref());
+        }
+        self.settings.iter().find(|settings| settings.host == WILDCARD)?.tls.as_ref()
     }
 
     /// Who we are to a host, and where that is written.
@@ -219,8 +234,16 @@ impl Reading<'_> {
 
     fn settings(&self, key: &Key, node: &Node) -> Result<HostSettings, Error> {
         let name = format!("configs.{:?}", key.name);
-        let fields = self.document.fields(node, &name, &["auth", "tls"])?;
-        let credentials = fields.get("auth").map(|node| self.credentials(node, &format!("{name}.auth"))).transpose()?;
+        let is_of_all = key.name == WILDCARD && self.dialect == Dialect::K3s;
+        if !is_of_all && !is_domain(&key.name) {
+            let place = self.document.place(key.at);
+            warn!("{place}: {name} is of no host: a name such as registry.example:5000 is expected");
+        }
+        // Who we are is for one host.
+        let known = if is_of_all { &["tls"][..] } else { &["auth", "tls"] };
+        let fields = self.document.fields(node, &name, known)?;
+        let auth = fields.get("auth").filter(|_| !is_of_all);
+        let credentials = auth.map(|node| self.credentials(node, &format!("{name}.auth"))).transpose()?;
         let tls = fields.get("tls").map(|node| self.tls(node, &name)).transpose()?;
         Ok(HostSettings { host: key.name.clone(), tls, credentials: credentials.flatten() })
     }
