@@ -25,7 +25,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failu
         Err(message) => Err(message.clone()),
     };
     let outcomes: Vec<_> = args.images.iter().map(|image| (image, explain(image))).collect();
-    let failed = outcomes.iter().any(|(_, outcome)| outcome.as_ref().map_or(true, |value| is_unfetched(value)));
+    let failed = outcomes.iter().any(|(_, outcome)| outcome.as_ref().map_or(true, is_unfetched));
     let values = outcomes
         .into_iter()
         .map(|(image, outcome)| outcome.unwrap_or_else(|message| json!({"image": image, "error": message})));

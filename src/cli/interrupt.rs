@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what a command does ends cleanly, and soon.
+//! Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed: what a command does ends cleanly, and soon.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::Failure;
@@ -29,12 +29,12 @@ pub(super) fn cancelled() -> &'static Arc<AtomicBool> {
     &CANCELLED
 }
 
-/// From here on SIGINT and SIGTERM set the flag, and a second one ends the process at once. Before, they end it
+/// From here on SIGHUP, SIGINT and SIGTERM set the flag, and a second one ends the process at once. Before, they end it
 /// anyway: questions of a person are asked before.
 pub(super) fn watch() -> Result<(), Failure> {
     let (told, teller) = UnixStream::pair()?;
     let ignored = ignored_signals();
-    for (signal, number) in [(SIGINT, 2_u8), (SIGTERM, 15)] {
+    for (signal, number) in [(SIGHUP, 1_u8), (SIGINT, 2), (SIGTERM, 15)] {
         if ignored & (1 << (number - 1)) != 0 {
             continue;
         }

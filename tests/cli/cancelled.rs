@@ -103,7 +103,7 @@ fn a_signal_ends_a_copy_from_a_silent_registry_and_keeps_what_came() {
             ("-INT", 130, "dir:copy"),
             ("-TERM", 143, "oci:copy:app"),
             ("-INT", 130, "oci-archive:copy/a.tar:app"),
-            ("-TERM", 143, "docker-archive:copy/a.tar:app"),
+            ("-HUP", 129, "docker-archive:copy/a.tar:app"),
         ] {
             scope.spawn(move || interrupt(signal, code, to));
         }
