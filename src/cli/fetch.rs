@@ -154,14 +154,15 @@ fn write_content(
         let media_type = media_type.to_string();
         return Err(ForTerminal { digest: descriptor.digest().to_string(), media_type }.into());
     }
-    let before = output.position();
+    let (digest, before) = (Digest::try_from(descriptor.digest()).map_err(source::Error::Digest)?, output.position());
     while let Err(failure) = pour(&mut content, output) {
         // Whoever sent wrong bytes is not asked for them again.
         if !content.is_worth_another_try() || !output.take_back(before)? {
             return Err(failure);
         }
         log::warn!("{}; reading it once more", error::one_line(&*failure));
-        content = fetcher.fetch(descriptor)?;
+        // Looked for anew: its size may have been wrong, and no bytes.
+        (_, content) = fetcher.fetch_by_digest(&digest, Some(&media_type))?;
     }
     Ok(())
 }

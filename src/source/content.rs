@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::places::Places;
 use super::registry_source::blob_body;
+use super::told_size::{Teller, ToldSizeBody};
 use super::{BlobBody, BlobReader, Error, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::manifest::Descriptor;
@@ -40,6 +41,26 @@ pub struct Content {
     open: Option<Open>,
     served: Vec<Served>,
     is_verified: bool,
+    /// Who said how large it is, where that is not known otherwise.
+    teller: Option<Teller>,
+    is_size_refuted: bool,
+}
+
+/// What is known of content before it is read.
+#[derive(Clone)]
+pub(super) enum Known {
+    /// Its size, from whoever refers to it.
+    Size,
+    /// Its size, as this place has told it.
+    SizeToldBy(usize),
+    /// All of it, from this place.
+    Bytes(usize, Vec<u8>),
+}
+
+impl Known {
+    pub(super) fn of(place: usize, bytes: Option<Vec<u8>>) -> Self {
+        bytes.map_or(Self::SizeToldBy(place), |bytes| Self::Bytes(place, bytes))
+    }
 }
 
 /// Bytes that begin at the present position.
@@ -53,23 +74,22 @@ enum Open {
 }
 
 impl Content {
-    pub(super) fn new(
-        places: Arc<Places>,
-        kind: Kind,
-        digest: Digest,
-        descriptor: Descriptor,
-        read: Option<(usize, Vec<u8>)>,
-    ) -> Self {
+    pub(super) fn new(places: Arc<Places>, kind: Kind, digest: Digest, descriptor: Descriptor, known: Known) -> Self {
+        let teller = match known {
+            Known::SizeToldBy(index) => Some(Teller { places: Arc::clone(&places), index, digest: digest.clone() }),
+            Known::Size | Known::Bytes(..) => None,
+        };
+        let (open, served, is_verified, is_size_refuted) = (None, Vec::new(), false, false);
         let mut content =
-            Self { places, kind, digest, descriptor, position: 0, open: None, served: Vec::new(), is_verified: false };
-        if let Some((place, bytes)) = read {
+            Self { places, kind, digest, descriptor, position: 0, open, served, is_verified, teller, is_size_refuted };
+        if let Known::Bytes(place, bytes) = known {
             content.whole(place, &bytes);
             content.open = Some(Open::Whole(Cursor::new(bytes)));
         }
         content
     }
 
-    /// How many bytes there are.
+    /// How many bytes there are; before they are read, as the descriptor or a registry says.
     pub fn size(&self) -> u64 {
         self.descriptor.size()
     }
@@ -88,9 +108,11 @@ impl Content {
         }
     }
 
-    /// True when the bytes were wrong, and it is worth reading them again from the first on: somebody else has them.
+    /// True when the bytes were wrong, and it is worth reading them again from the first on: somebody else has them. Of a
+    /// blob that was asked for by its digest alone the size may have been wrong; then it has to be
+    /// [found](super::Fetcher::fetch_by_digest) again.
     pub fn is_worth_another_try(&self) -> bool {
-        matches!(&self.open, Some(Open::Verifying(blob)) if blob.is_worth_another_try())
+        self.is_size_refuted || matches!(&self.open, Some(Open::Verifying(blob)) if blob.is_worth_another_try())
     }
 
     fn open(&mut self) -> Result<&mut Open, Error> {
@@ -105,8 +127,12 @@ impl Content {
     fn read_manifest(&mut self) -> Result<Vec<u8>, Error> {
         let selector = Selector::Digest(self.digest.clone());
         let read = |client: &Arc<RegistryClient>| client.any_manifest(&selector).map_err(Error::Registry);
-        let (place, manifest) = self.places.first_success(|_| true, read)?;
-        let (bytes, size) = (manifest.bytes().to_vec(), self.size());
+        let (place, manifest) = self.places.first_success(read)?;
+        let bytes = manifest.bytes().to_vec();
+        if self.teller.take().is_some() {
+            self.descriptor.set_size(bytes.len() as u64);
+        }
+        let size = self.size();
         if bytes.len() as u64 != size {
             let (expected, found) = (self.digest.clone(), bytes.len() as u64);
             let mismatch = if found < size {
@@ -129,7 +155,10 @@ impl Content {
 
     fn open_blob(&self) -> Result<Open, Error> {
         let (digest, size, start) = (self.digest.clone(), self.size(), self.position);
-        let body = blob_body(&self.places, &self.descriptor, &digest, start)?;
+        let mut body = blob_body(&self.places, &self.descriptor, &digest, start)?;
+        if let Some(teller) = self.teller.clone() {
+            body = Box::new(ToldSizeBody { body, teller });
+        }
         Ok(if start == 0 { Open::Verifying(Box::new(BlobReader::new(body, digest, size))) } else { Open::Part(body) })
     }
 
@@ -137,9 +166,13 @@ impl Content {
         Error::Body { digest: self.digest.clone(), source }
     }
 
-    /// Reads bytes that are there: `buffer` is not empty and the position not behind the end.
+    /// Reads bytes that are there: `buffer` is not empty and the position not behind the end, as far as that is known.
     fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.open().map_err(io::Error::other)?;
         let (size, position) = (self.size(), self.position);
+        if position >= size {
+            return Ok(0);
+        }
         let count = match self.open().map_err(io::Error::other)? {
             Open::Whole(bytes) => {
                 bytes.set_position(position);
@@ -160,6 +193,14 @@ impl Content {
         Ok(count)
     }
 
+    /// Who is asked for more than there is fails as one does who breaks off.
+    fn doubt_size(&mut self) {
+        let has_some = !self.served().is_empty() && !self.is_worth_another_try();
+        let Some(teller) = self.teller.as_ref().filter(|_| has_some) else { return };
+        let (expected, size, found) = (self.digest.clone(), self.size(), self.position);
+        self.is_size_refuted = teller.refute(&Mismatch::TooShort { expected, size, found });
+    }
+
     /// Nobody needs to be asked for nothing.
     fn check_nothing(&mut self) -> io::Result<()> {
         let found = Digest::of(self.digest.algorithm(), b"");
@@ -178,7 +219,10 @@ impl Read for Content {
         if self.size() == 0 && !buffer.is_empty() {
             self.check_nothing()?;
         }
-        if buffer.is_empty() || self.position >= self.size() { Ok(0) } else { self.read_on(buffer) }
+        if buffer.is_empty() || self.position >= self.size() {
+            return Ok(0);
+        }
+        self.read_on(buffer).inspect_err(|_| self.doubt_size())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::content::{Content, Kind};
+use super::content::{Content, Kind, Known};
 use super::places::Places;
 use super::resolve::{find_blob, named_descriptor, pinned};
 use super::settings::Settings;
@@ -34,8 +34,7 @@ pub(super) struct Top {
     pub(super) digest: Digest,
     /// It is where manifests are, whatever its media type.
     pub(super) is_manifest: bool,
-    /// Read already, and from which place.
-    pub(super) bytes: Option<(usize, Vec<u8>)>,
+    pub(super) known: Known,
 }
 
 /// A fetcher for the repository of a reference. Nothing is asked yet.
@@ -75,8 +74,8 @@ impl Fetcher {
             Some(_) => Kind::Blob,
             None => kind(&media_type),
         };
-        let bytes = top.and_then(|top| top.bytes.clone());
-        Ok(Content::new(Arc::clone(&self.places), kind, digest, descriptor.clone(), bytes))
+        let known = top.map_or(Known::Size, |top| top.known.clone());
+        Ok(Content::new(Arc::clone(&self.places), kind, digest, descriptor.clone(), known))
     }
 
     /// Any content of the repository by its digest alone, and a descriptor of it.
@@ -95,8 +94,8 @@ impl Fetcher {
         };
         let media_type = media_type.map_or(ANY_CONTENT, MediaType::as_str);
         let descriptor = named_descriptor(media_type, digest, found.size)?;
-        let bytes = found.bytes.map(|bytes| (place, bytes));
-        let content = Content::new(Arc::clone(&self.places), kind, digest.clone(), descriptor.clone(), bytes);
+        let known = Known::of(place, found.bytes);
+        let content = Content::new(Arc::clone(&self.places), kind, digest.clone(), descriptor.clone(), known);
         Ok((descriptor, content))
     }
 

@@ -39,6 +39,7 @@ mod registry_source;
 mod resolve;
 mod settings;
 mod signatures;
+mod told_size;
 
 pub use self::error::{AllSourcesFailed, Error, FailedAttempt};
 pub use archive::ArchiveError;

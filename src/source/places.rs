@@ -48,45 +48,60 @@ impl Places {
         }
     }
 
-    /// Asks each place that may say what a tag names, where that is the question.
+    /// Asks each place that may say what a tag names, where that is the question. The others are in the error too.
     pub(super) fn first_resolved<T>(
         &self,
         selector: &Selector,
         ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
-        let is_fit = |pull_source: &PullSource| matches!(selector, Selector::Digest(_)) || pull_source.can_resolve();
-        if let Some(last) = self.all.last().filter(|_| !self.all.iter().any(|place| is_fit(&place.pull_source))) {
+        let is_fit = |place: &Place| matches!(selector, Selector::Digest(_)) || place.pull_source.can_resolve();
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            self.order().into_iter().partition(|index| self.all.get(*index).is_some_and(is_fit));
+        if let Some(last) = self.all.last().filter(|_| fit.is_empty()) {
             return Err(Error::NoResolver { reference: last.pull_source.physical.clone() });
         }
-        self.first_success(is_fit, ask)
+        self.first_of(&fit, ask).map_err(|attempts| {
+            // Whoever was asked comes last: what it says is what the error is.
+            let unasked = unfit.iter().filter_map(|index| self.all.get(*index)).map(Place::unasked);
+            let error = Error::of_attempts(unasked.chain(self.primary_last(attempts)).collect());
+            error.unwrap_or(Error::NoPullSource)
+        })
     }
 
-    /// Asks each place that is fit until one succeeds, and remembers that one.
+    /// Asks each place until one succeeds, and remembers that one.
     pub(super) fn first_success<T>(
         &self,
-        is_fit: impl Fn(&PullSource) -> bool,
         ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
+        self.first_of(&self.order(), ask).map_err(|attempts| self.all_failed(attempts))
+    }
+
+    /// The same without those that have told or delivered what is wrong.
+    pub(super) fn first_trusted<T>(
+        &self,
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        self.first_of(&self.trusted().1, ask).map_err(|attempts| self.nobody_left(attempts))
+    }
+
+    fn first_of<T>(
+        &self,
+        order: &[usize],
+        ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
+    ) -> Result<(usize, T), Vec<FailedAttempt>> {
         let mut attempts = Vec::new();
-        for index in self.order() {
-            let Some(place) = self.all.get(index) else { continue };
-            if !is_fit(&place.pull_source) {
-                // What the primary says is what counts, and it says nothing here.
-                attempts.extend((index + 1 < self.all.len()).then(|| place.unasked()));
-                continue;
-            }
+        for index in order {
+            let Some(place) = self.all.get(*index) else { continue };
             let began = self.now();
-            match self.client(index, place).and_then(|client| ask(&client)) {
+            match self.client(*index, place).and_then(|client| ask(&client)) {
                 Ok(value) => {
-                    self.delivered(index, began);
-                    return Ok((index, value));
+                    self.delivered(*index, began);
+                    return Ok((*index, value));
                 }
                 Err(error) => attempts.push(self.failed(place, began, error)),
             }
         }
-        // Whoever was asked comes last.
-        attempts.sort_by_key(|attempt| !matches!(*attempt.error, Error::MayNotResolve));
-        Err(self.all_failed(attempts))
+        Err(attempts)
     }
 
     /// How many of the first places in [`order`](Self::order) are not set aside, and may be asked for blobs; and all that
@@ -167,15 +182,20 @@ impl Places {
         self.all_failed(attempts)
     }
 
-    /// The error of a failed round. The primary is the last pull source, in whatever order they were asked.
-    pub(super) fn all_failed(&self, mut attempts: Vec<FailedAttempt>) -> Error {
+    /// The error of a failed round.
+    pub(super) fn all_failed(&self, attempts: Vec<FailedAttempt>) -> Error {
+        // There is always a pull source: the reference itself, if nothing is configured.
+        Error::of_attempts(self.primary_last(attempts)).unwrap_or(Error::NoPullSource)
+    }
+
+    /// The primary is the last pull source, in whatever order they were asked.
+    fn primary_last(&self, mut attempts: Vec<FailedAttempt>) -> Vec<FailedAttempt> {
         let primary = self.all.last().map(|place| &place.pull_source.physical);
         if let Some(index) = attempts.iter().position(|attempt| Some(&attempt.reference) == primary) {
             let attempt = attempts.remove(index);
             attempts.push(attempt);
         }
-        // There is always a pull source: the reference itself, if nothing is configured.
-        Error::of_attempts(attempts).unwrap_or(Error::NoPullSource)
+        attempts
     }
 }
 
@@ -184,9 +204,15 @@ impl Place {
         self.wrong.get().is_none()
     }
 
-    /// It is not asked for blobs of this image any more.
+    /// It is not asked for blobs of this image any more, for it delivered what is wrong.
     pub(super) fn distrust(&self, digest: &Digest, mismatch: &Mismatch) {
         log::warn!("{} delivered wrong bytes for {digest}", self.pull_source.physical);
+        self.wrong.get_or_init(|| (digest.clone(), mismatch.clone()));
+    }
+
+    /// The same, for it said a size that the blob does not have at others.
+    pub(super) fn distrust_size(&self, digest: &Digest, mismatch: &Mismatch) {
+        log::warn!("{} has told a wrong size of {digest}", self.pull_source.physical);
         self.wrong.get_or_init(|| (digest.clone(), mismatch.clone()));
     }
 

@@ -78,7 +78,7 @@ impl ImageSource for RegistrySource {
         };
         let selector = Selector::Digest(digest.clone());
         let read = |client: &Arc<RegistryClient>| client.manifest(&selector).map_err(Error::Registry);
-        self.places.first_success(|_| true, read).map(|(_, manifest)| Arc::new(manifest))
+        self.places.first_success(read).map(|(_, manifest)| Arc::new(manifest))
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, Error> {

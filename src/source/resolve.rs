@@ -1,5 +1,6 @@
 //! From a reference to what it names, without opening it as an image.
 
+use super::content::Known;
 use super::fetcher::Top;
 use super::places::Places;
 use super::registry_source::selector;
@@ -70,7 +71,7 @@ pub fn resolve_pull_sources(
     let name = reference.without_tag_and_digest().with_digest(found.digest.clone());
     log::debug!("{name} is what {served_by} is");
     let descriptor = named_descriptor(found.media_type.as_str(), &found.digest, found.size)?;
-    let top = Top { digest: found.digest, is_manifest, bytes: found.bytes.map(|bytes| (index, bytes)) };
+    let top = Top { digest: found.digest, is_manifest, known: Known::of(index, found.bytes) };
     Ok(Resolved { name, descriptor, served_by, fetcher: Fetcher::new(places, Some(top)) })
 }
 
@@ -92,7 +93,7 @@ fn find_content(places: &Places, selector: &Selector) -> Result<(usize, Resoluti
 }
 
 pub(super) fn find_blob(places: &Places, digest: &Digest) -> Result<(usize, Resolution), Error> {
-    places.first_success(|_| true, |client| client.resolve_blob(digest).map_err(Error::Registry))
+    places.first_trusted(|client| client.resolve_blob(digest).map_err(Error::Registry))
 }
 
 /// True when everybody who answered says that there is no such manifest, and somebody did. Whoever was out of order may

@@ -196,3 +196,49 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let output = finish(program.by("/bin/bash").args(["-c", &line]));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "10\n0\n", "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_wrong_size_that_a_mirror_tells_spoils_no_other_source() {
+    let image = image();
+    let (layer, right) = (image.layer_digest(1).to_string(), image.layers()[1].clone());
+    let told = |size: usize| Reply::new(200).body(vec![7; size]);
+    for size in [5, 700_000] {
+        for (what, then) in [
+            ("and has nothing", Reply::new(404)),
+            ("and sends as much", told(size)),
+            ("and sends the right bytes", Reply::new(200).body(right.clone())),
+            ("and breaks off", told(size).cut_after(3)),
+        ] {
+            let is_layer = |layer: &str| {
+                let layer = layer.to_owned();
+                move |path: &str| path.ends_with(&layer)
+            };
+            let mirror = Registry::new()
+                .image("org/app", "1", &image)
+                .fault(is_layer(&layer), 2.., then)
+                .fault(is_layer(&layer), ..=1, told(size))
+                .serve();
+            let origin = Registry::new().image("org/app", "1", &image).serve();
+            let program = behind(&mirror, &origin);
+            let words = ["fetch-blob", "registry.example/org/app", &layer, "--output=layer"];
+            let outcome = Outcome::of(program.command().current_dir(program.path("")).args(words));
+            assert_eq!(outcome.code, 0, "{size} {what}: {outcome:?}");
+            assert!(fs::read(program.path("layer")).unwrap() == right, "{size} {what}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_size_of_a_manifest_is_corrected_by_its_bytes() {
+    let image = image();
+    for size in [5, 700_000] {
+        let is_manifest = |path: &str| path.contains("/manifests/");
+        let told = Reply::new(200)
+            .header("Content-Type", image.media_type())
+            .header("Docker-Content-Digest", image.digest().as_str())
+            .body(vec![7; size]);
+        let registry = Registry::new().image("org/app", "1", &image).fault(is_manifest, ..=1, told).serve();
+        let output = bytes(&Program::new(), &["fetch-object", HTTP, &registry.reference("org/app:1")]);
+        assert_eq!((output.status.code(), output.stdout), (Some(0), image.manifest()), "{size}");
+    }
+}
