@@ -77,12 +77,17 @@ fn the_example_of_k3s_pulls_what_is_under_the_rewritten_name_alone() {
 }
 
 /// The example of containerd's manual: a public mirror that has not got it, and an internal one with an authority of its
-/// own, which may say what tags are. The server itself cannot be reached.
+/// own, which may say what tags are, and has the image under a rewritten name and for tokens of just that scope. The server
+/// itself cannot be reached.
 #[test]
 fn the_example_of_containerd_pulls_from_the_mirror_with_its_own_authority() {
     let (Some(clients), Some(program)) = (Clients::new(), peer("docker-registry")) else { return };
-    let (public, internal) = (DockerRegistry::anonymous(&program), DockerRegistry::tls(&program));
-    clients.push(&[], &image(&clients), &internal.image("my-org/alpine:3.13"));
+    let (public, internal) = (DockerRegistry::anonymous(&program), DockerRegistry::token_over_tls(&program));
+    let auth = clients.auth_file(internal.host(), USER, PASSWORD);
+    clients.push(&["--authfile", auth.to_str().unwrap()], &image(&clients), &internal.image("public/alpine:3.13"));
+    let server = internal.token_server();
+    server.refuse_all_but("repository:public/alpine:pull");
+    server.take_asked();
     let tree = clients.path("hosts/docker.io");
     fs::create_dir_all(&tree).unwrap();
     fs::copy(internal.certs_dir().join("ca.crt"), tree.join("docker-mirror.crt")).unwrap();
@@ -91,7 +96,7 @@ fn the_example_of_containerd_pulls_from_the_mirror_with_its_own_authority() {
         "server = \"https://{}\"\n\n\
          [host.\"http://{}\"]\n  capabilities = [\"pull\"]\n\
          [host.\"https://{}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"docker-mirror.crt\"\n\
-         [host.\"https://{}\".rewrite]\n  \"^library/(.*)\" = \"my-org/$1\"\n",
+         [host.\"https://{}\".rewrite]\n  \"^library/(.*)\" = \"public/$1\"\n",
         closed.address(),
         public.host(),
         internal.host(),
@@ -102,6 +107,11 @@ fn the_example_of_containerd_pulls_from_the_mirror_with_its_own_authority() {
     let flags = ["--hosts-dir", hosts.to_str().unwrap()];
     let to = clients.path("ours");
     run(&mut copy(&clients, &flags, "docker://alpine:3.13", &to));
+    let asked = server.take_asked();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|asked| asked.scopes == ["repository:public/alpine:pull"]),
+        "and nothing else"
+    );
     run(clients.skopeo().args([
         "copy",
         "--insecure-policy",

@@ -99,7 +99,10 @@ fn the_process_that_pulls() {
 
     let (mut ended, mut failed, mut whole) = (0_u64, BTreeMap::<String, u64>::new(), None);
     let (mut settled, mut most, mut last) = (Usage::default(), Usage::default(), Usage::default());
-    for number in 1..=count.parse::<u64>().unwrap() {
+    let count = count.parse::<u64>().unwrap();
+    // Whether it grows is seen best along the way.
+    let mut tenths = Vec::new();
+    for number in 1..=count {
         let directory = root.join(format!("copy-{number}"));
         match pull(&config, &options, &directory) {
             Ok(()) => {
@@ -122,12 +125,15 @@ fn the_process_that_pulls() {
                 settled = last;
             }
         }
+        if number * 10 % count < 10 {
+            tenths.push(Usage::now().memory_kib);
+        }
     }
     assert_eq!(names(root).iter().filter(|name| name.starts_with("copy")).count(), 0);
     let of = |usage: Usage| json!({"memory_kib": usage.memory_kib, "files": usage.files, "threads": usage.threads});
     let figures = json!({
         "ended": ended, "failed": failed.values().sum::<u64>(), "reasons": failed,
-        "settled": of(settled), "most": of(most), "last": of(last),
+        "settled": of(settled), "most": of(most), "last": of(last), "memory_kib_by_tenths": tenths,
     });
     println!("figures: {figures}");
 }

@@ -50,26 +50,23 @@ impl DockerRegistry {
 
     /// Tokens of a token server (see there who may do what), over plain http.
     pub fn token(program: &Path) -> Self {
-        let home = new_home();
-        let server = TokenServer::start();
-        let bundle = home.path().join("issuer.pem");
-        fs::write(&bundle, server.certificate()).unwrap();
-        let settings = json!({"auth": {"token": {
-            "realm": server.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle,
-        }}});
+        let (home, server) = (new_home(), TokenServer::start());
+        let settings = json!({"auth": by_token(home.path(), &server)});
         Self::start(program, home, &settings, Some(server))
     }
 
     /// Everybody may do everything, over https; [`certs_dir`](Self::certs_dir) has the authority.
     pub fn tls(program: &Path) -> Self {
         let home = new_home();
-        let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        let (certificate, key) = (home.path().join("certs/ca.crt"), home.path().join("key.pem"));
-        fs::create_dir(home.path().join("certs")).unwrap();
-        fs::write(&certificate, signed.cert.pem()).unwrap();
-        fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
-        let settings = json!({"http": {"tls": {"certificate": certificate, "key": key}}});
+        let settings = json!({"http": {"tls": self_signed(home.path())}});
         Self::start(program, home, &settings, None)
+    }
+
+    /// Tokens as of [`token`](Self::token), over https as of [`tls`](Self::tls).
+    pub fn token_over_tls(program: &Path) -> Self {
+        let (home, server) = (new_home(), TokenServer::start());
+        let settings = json!({"auth": by_token(home.path(), &server), "http": {"tls": self_signed(home.path())}});
+        Self::start(program, home, &settings, Some(server))
     }
 
     /// `127.0.0.1:port`.
@@ -170,6 +167,21 @@ impl Drop for DockerRegistry {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn by_token(home: &Path, server: &TokenServer) -> Value {
+    let bundle = home.join("issuer.pem");
+    fs::write(&bundle, server.certificate()).unwrap();
+    json!({"token": {"realm": server.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle}})
+}
+
+fn self_signed(home: &Path) -> Value {
+    let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let (certificate, key) = (home.join("certs/ca.crt"), home.join("key.pem"));
+    fs::create_dir(home.join("certs")).unwrap();
+    fs::write(&certificate, signed.cert.pem()).unwrap();
+    fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+    json!({"certificate": certificate, "key": key})
 }
 
 fn new_home() -> TempDir {
