@@ -21,6 +21,7 @@ mod works;
 mod support {
     pub mod blackhole;
     pub mod command;
+    pub mod containerd;
     pub mod docker_registry;
     pub mod oci_layout;
     pub mod peers;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::containerd::{Containerd, PATIENCE};
+use super::containerd::{PATIENCE, fetch};
 use super::delay_proxy::DelayProxy;
 use super::images::{Image, MANY, ONE, SMALL};
 use super::measure::Meter;
 use super::support::blackhole::Blackhole;
+use super::support::containerd::Containerd;
 use super::support::docker_registry::DockerRegistry;
 
 /// Of each connection, in bytes a second.
@@ -95,7 +96,8 @@ impl Resilience<'_> {
     }
 
     fn fetch(&self, hosts: &[String], image: &Image) -> String {
-        let time = Containerd::start(&self.programs.containerd).fetch(&self.programs.ctr, hosts, image.name);
+        let containerd = Containerd::start(&self.programs.containerd);
+        let time = fetch(&containerd, &self.programs.ctr, hosts, image.name);
         time.map_or_else(|| format!("> {} s", PATIENCE.as_secs()), shown)
     }
 }

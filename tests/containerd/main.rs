@@ -7,6 +7,8 @@
 mod capabilities;
 #[cfg(feature = "cli")]
 mod ctr;
+#[cfg(feature = "cli")]
+mod daemon;
 mod headers;
 mod hosts;
 #[cfg(feature = "cli")]
@@ -22,6 +24,7 @@ mod support {
     pub mod clients;
     pub mod closed_port;
     pub mod command;
+    pub mod containerd;
     pub mod docker_registry;
     pub mod image;
     pub mod listing;
