@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::args::{ExplainArgs, Global};
-use super::output::print;
+use super::output::print_done;
 use super::{Failure, explain_fetch, settings};
 use crate::config::policy_json::Requirement;
 use crate::config::registries_conf::Location;
@@ -34,11 +34,9 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failu
     } else {
         values.map(|value| page(&value)).collect::<Vec<_>>().join("\n")
     };
-    match print(&text) {
-        // Who closed the pipe has seen enough; what failed has failed all the same.
-        Err(failure) if !super::is_broken_pipe(&*failure) => Err(failure),
-        _ => Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
-    }
+    print_done(&text)?;
+    // What failed has failed, whoever has read it.
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The configuration, asked about one image after the other.

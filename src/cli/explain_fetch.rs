@@ -1,15 +1,15 @@
 //! `explain --fetch`: an image is read to its end and kept nowhere, to see who delivers what.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _};
 
 use serde_json::{Value, json};
 
 use super::Failure;
 use crate::config::Config;
-use crate::manifest::{Descriptor, ImageManifest, Index, ManifestBytes, PlatformChoice};
+use crate::manifest::{Descriptor, ImageManifest, Index, MAX_MANIFEST_SIZE, ManifestBytes, PlatformChoice};
 use crate::media_type::MediaType;
 use crate::reference::Reference;
-use crate::source::{self, Fetcher, Options, Served};
+use crate::source::{self, Content, Fetcher, Options, Served};
 use crate::{copy, error};
 
 /// Who delivered which part of an image; of an index, the instance for the platform. Where it fails, why, and what was
@@ -58,8 +58,15 @@ struct Part {
 
 impl Parts {
     fn manifest(&mut self, fetcher: &Fetcher, descriptor: &Descriptor) -> Result<ManifestBytes, Failure> {
+        // By its digest alone it may be any blob.
+        if descriptor.size() > MAX_MANIFEST_SIZE {
+            return Err(format!("{}: {} bytes are no manifest", descriptor.digest(), descriptor.size()).into());
+        }
         let mut bytes = Vec::new();
-        let served = read(fetcher, descriptor, &mut bytes)?;
+        let served = read(fetcher, descriptor, |content| {
+            bytes.clear();
+            content.read_to_end(&mut bytes).map(drop)
+        })?;
         let manifest = ManifestBytes::new(bytes, MediaType::from(descriptor.media_type()));
         let kind = if manifest.media_type().is_index() { "index" } else { "manifest" };
         self.0.push(Part { kind, descriptor: descriptor.clone(), served });
@@ -69,19 +76,23 @@ impl Parts {
     /// Of layers that are the same, one is enough.
     fn blob(&mut self, kind: &'static str, fetcher: &Fetcher, descriptor: &Descriptor) -> Result<(), Failure> {
         if self.0.iter().all(|part| part.descriptor.digest() != descriptor.digest()) {
-            let served = read(fetcher, descriptor, &mut io::sink())?;
+            let served = read(fetcher, descriptor, |content| io::copy(content, &mut io::sink()).map(drop))?;
             self.0.push(Part { kind, descriptor: descriptor.clone(), served });
         }
         Ok(())
     }
 }
 
-/// Wrong bytes are asked for again, and of somebody else. Only those of blobs can be: nothing of them is kept.
-fn read(fetcher: &Fetcher, descriptor: &Descriptor, to: &mut dyn Write) -> Result<Vec<Served>, Failure> {
+/// Wrong bytes are asked for again, and of somebody else.
+fn read(
+    fetcher: &Fetcher,
+    descriptor: &Descriptor,
+    mut to_end: impl FnMut(&mut Content) -> io::Result<()>,
+) -> Result<Vec<Served>, Failure> {
     loop {
         let mut content = fetcher.fetch(descriptor)?;
-        match io::copy(&mut content, to) {
-            Ok(_) => return Ok(content.served()),
+        match to_end(&mut content) {
+            Ok(()) => return Ok(content.served()),
             Err(error) if content.is_worth_another_try() => log::warn!("{}; once more", error::one_line(&error)),
             Err(error) => return Err(error.into()),
         }

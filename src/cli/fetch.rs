@@ -94,6 +94,10 @@ fn run(
     reference: Reference,
     fetch: impl FnOnce(&Config, &Reference, &Options, &mut Output) -> Result<(), Sent> + Send + 'static,
 ) -> Result<ExitCode, Failure> {
+    if global.require_signed {
+        let text = "--require-signed: no policy is asked here; `transship verify` does that";
+        return Err(Usage(text.to_owned()).into());
+    }
     let access = args.registry.access();
     let config = settings::config(global, &access)?;
     let options = settings::options(&config, global, access)?;

@@ -14,6 +14,8 @@ pub(super) enum Output {
     Stdout {
         is_terminal: bool,
         written: u64,
+        /// What a control character may have begun with.
+        last: u8,
     },
     File {
         path: PathBuf,
@@ -34,18 +36,25 @@ pub(super) struct Finished(Option<(NamedTempFile, PathBuf)>);
 impl Output {
     /// `-` is standard output whatever that is. Without a path a terminal is for people.
     pub(super) fn open(path: Option<&Path>, is_terminal: bool) -> Result<(Self, Finished), Failure> {
-        let stdout = |is_terminal| (Self::Stdout { is_terminal, written: 0 }, Finished(None));
+        let stdout = |is_terminal| (Self::Stdout { is_terminal, written: 0, last: b' ' }, Finished(None));
         let path = match path {
             None => return Ok(stdout(is_terminal)),
             Some(path) if path == Path::new("-") => return Ok(stdout(false)),
             Some(path) => path,
         };
         let in_file = |error: io::Error| format!("{}: {error}", path.display());
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
-            let file = File::options().write(true).open(path).map_err(in_file)?;
-            return Ok((Self::Stream { path: path.to_owned(), file, written: 0 }, Finished(None)));
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(format!("{}: a directory; name a file in it", path.display()).into());
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                let file = File::options().write(true).open(path).map_err(in_file)?;
+                return Ok((Self::Stream { path: path.to_owned(), file, written: 0 }, Finished(None)));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(in_file(error).into()),
+            _ => {}
         }
-        // A link stays, and what it leads to is replaced.
+        // A link stays, and what it leads to is replaced; one that leads nowhere is replaced itself.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
@@ -73,13 +82,14 @@ impl Output {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Stdout { is_terminal, written } => {
-                if *is_terminal && has_controls(bytes) {
+            Self::Stdout { is_terminal, written, last } => {
+                if *is_terminal && has_controls(*last, bytes) {
                     let text = "what comes has control characters, and is not written to a terminal: see --output";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, text));
                 }
                 io::stdout().lock().write_all(bytes).map_err(|error| named("standard output", error))?;
                 *written += bytes.len() as u64;
+                *last = bytes.last().copied().unwrap_or(*last);
             }
             Self::File { path, file, written } | Self::Stream { path, file, written } => {
                 file.write_all(bytes).map_err(|error| named(&path.display().to_string(), error))?;
@@ -110,10 +120,12 @@ impl Output {
     }
 }
 
-/// What a terminal takes for more than letters and lines; of Latin-1's controls, their form in UTF-8.
-fn has_controls(bytes: &[u8]) -> bool {
+/// What a terminal takes for more than letters and lines; of Latin-1's controls, their form in UTF-8. `last` is what was
+/// written before.
+fn has_controls(last: u8, bytes: &[u8]) -> bool {
     let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t');
-    bytes.iter().any(is_control) || bytes.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f]))
+    let mut pairs = std::iter::once(&last).chain(bytes).zip(bytes);
+    bytes.iter().any(is_control) || pairs.any(|pair| matches!(pair, (0xc2, 0x80..=0x9f)))
 }
 
 /// The main loop knows a closed pipe by its type.
@@ -129,6 +141,8 @@ impl Finished {
     /// Gives the file its name.
     pub(super) fn keep(self) -> Result<(), Failure> {
         if let Some((temporary, path)) = self.0 {
+            // Its bytes first, so that there is no empty file under this name after a power cut.
+            temporary.as_file().sync_data().map_err(|error| format!("{}: {error}", path.display()))?;
             temporary.persist(&path).map_err(|error| format!("{}: {}", path.display(), error.error))?;
         }
         Ok(())
@@ -158,6 +172,8 @@ mod tests {
         output.write(b"three").unwrap();
         drop((output, finished));
         assert_eq!(fs::read(&path).unwrap(), b"onetwo");
+        assert!(Output::open(Some(directory.path()), true).is_err());
+        assert!(Output::open(Some(&path.join("below")), true).is_err());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -183,10 +199,11 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_control_characters() {
         for good in ["{\n\t\"a\": \"é\"\r\n}", ""] {
-            assert!(!has_controls(good.as_bytes()), "{good:?}");
+            assert!(!has_controls(b' ', good.as_bytes()), "{good:?}");
         }
+        assert!(has_controls(0xc2, b"\x9b31m") && !has_controls(0xc3, b"\xa9"), "also where it comes in two");
         for bad in ["\u{1b}]0;x\u{7}", "\u{9b}31m", "\u{7f}", "\0"] {
-            assert!(has_controls(bad.as_bytes()), "{bad:?}");
+            assert!(has_controls(b' ', bad.as_bytes()), "{bad:?}");
             let (mut output, _) = Output::open(None, true).unwrap();
             assert!(output.write(bad.as_bytes()).is_err());
         }

@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::manifest::convert;
 use crate::{config, copy, destination, error, policy, registry, source, store, sync};
@@ -63,6 +65,18 @@ const BOTH_KINDS: &str = "--dest-compress-format gzip makes layers that both kin
 #[error("{0}")]
 struct Usage(String);
 
+/// Ends the program where a flag is given that changes nothing: who gave it means something else.
+fn refuse_unused(matches: &ArgMatches) {
+    let Some((name, of_command)) = matches.subcommand() else { return };
+    let is_given = |id: &str| of_command.value_source(id) == Some(ValueSource::CommandLine);
+    let definition = Cli::command();
+    let mut flags = definition.get_arguments().filter(|flag| flag.is_global_set() && flag.get_id() != "debug");
+    if let Some(flag) = flags.find(|flag| is_given(flag.get_id().as_str())) {
+        let text = format!("{name} asks nobody, and has no use for --{}", flag.get_long().unwrap_or_default());
+        Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+}
+
 /// The commands and flags of the program: what manual pages are made of.
 pub fn definition() -> clap::Command {
     Cli::command()
@@ -70,7 +84,11 @@ pub fn definition() -> clap::Command {
 
 /// Runs the program with the words of its command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if matches!(cli.command, Command::Images(_) | Command::Rmi(_) | Command::Prune(_)) {
+        refuse_unused(&matches);
+    }
     log::init(cli.global.debug);
     let outcome = match &cli.command {
         Command::Copy(args) => copy_command::run(&cli.global, args),

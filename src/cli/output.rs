@@ -12,6 +12,14 @@ pub(super) fn print(text: &str) -> Result<ExitCode, Failure> {
     print_bytes(text.as_bytes())
 }
 
+/// Prints what was done. Who closed the pipe has seen enough; what is left to do is done all the same.
+pub(super) fn print_done(text: &str) -> Result<(), Failure> {
+    match print(text) {
+        Err(failure) if !super::is_broken_pipe(&*failure) => Err(failure),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -27,7 +35,8 @@ pub(super) fn print_json(value: &Value) -> Result<ExitCode, Failure> {
     print(&go_json(value)?)
 }
 
-fn go_json(value: &Value) -> Result<String, Failure> {
+/// The text of [`print_json`].
+pub(super) fn go_json(value: &Value) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))?;

@@ -212,7 +212,10 @@ pub(super) fn registry_reference(text: &str) -> Result<Reference, Failure> {
         return Ok(name.parse()?);
     }
     match text.parse::<ImageReference>() {
-        Ok(other) => Err(Usage(format!("\"{other}\": only docker:// is in a registry")).into()),
+        Ok(_) => {
+            let text = format!("{text:?}: only docker:// is in a registry; what is called so there is docker://{text}");
+            Err(Usage(text).into())
+        }
         Err(_) => Ok(text.parse()?),
     }
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::args::Global;
-use super::output::{print, print_json};
-use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs, StoreArgs};
+use super::output::{go_json, print, print_done};
+use super::store_args::{ImagesArgs, PruneArgs, PullArgs, RmiArgs};
 use super::{Failure, Usage, interrupt, progress, say, settings};
 use crate::copy::{self, BlobInfoCache};
 use crate::error;
@@ -32,7 +32,7 @@ pub(super) struct Damaged {
 
 pub(super) fn pull(global: &Global, args: &PullArgs) -> Result<ExitCode, Failure> {
     let image = parse_image(&settings::registry_reference(&args.image)?.to_string())?;
-    let store = opened(&args.store)?;
+    let store = Store::at(&args.store.path)?;
     let access = args.registry.access();
     let config = settings::config(global, &access)?;
     let policy = settings::policy(&config, global)?;
@@ -100,13 +100,10 @@ fn choice(platform: &Platform) -> PlatformChoice {
 }
 
 pub(super) fn images(args: &ImagesArgs) -> Result<ExitCode, Failure> {
-    let store = opened(&args.store)?;
+    let store = Store::at(&args.store.path)?;
     let Images { whole, damaged, .. } = store.images()?;
-    if args.json {
-        print_json(&Value::Array(whole.iter().map(as_json).collect()))?;
-    } else {
-        print(&table(&whole))?;
-    }
+    let text = if args.json { go_json(&Value::Array(whole.iter().map(as_json).collect()))? } else { table(&whole) };
+    print_done(&text)?;
     warn_of(&store, &damaged)
 }
 
@@ -167,12 +164,12 @@ fn table(images: &[StoredImage]) -> String {
 }
 
 pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
-    let store = opened(&args.store)?;
+    let store = Store::at(&args.store.path)?;
     let mut failed: Option<store::Error> = None;
     for name in &args.names {
         match store.remove(name) {
             Ok(removed) => {
-                removed.iter().try_for_each(|name| print(&format!("{}\n", printable(name))).map(drop))?;
+                removed.iter().try_for_each(|name| print_done(&format!("{}\n", printable(name))))?;
             }
             Err(error @ (store::Error::NoSuchImage { .. } | store::Error::AmbiguousId { .. })) => {
                 // The last one is told when all is done.
@@ -187,7 +184,7 @@ pub(super) fn rmi(args: &RmiArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
-    let store = opened(&args.store)?;
+    let store = Store::at(&args.store.path)?;
     let pruned = if args.dry_run { store.what_prune_would_remove()? } else { store.prune()? };
     let mut text = String::new();
     for id in &pruned.images {
@@ -201,7 +198,7 @@ pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
         counted(pruned.blobs as u64, "blob"),
         counted(pruned.bytes, "byte")
     );
-    print(&text)?;
+    print_done(&text)?;
     let mut damaged = store.images()?.damaged;
     damaged.retain(|image| !pruned.images.contains(&image.id));
     warn_of(&store, &damaged)
@@ -209,8 +206,4 @@ pub(super) fn prune(args: &PruneArgs) -> Result<ExitCode, Failure> {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn opened(args: &StoreArgs) -> Result<Store, Failure> {
-    Ok(Store::at(&args.path)?)
 }

@@ -42,11 +42,11 @@ pub enum DeleteError {
         source: serde_json::Error,
     },
     /// The same, because the manifest of one of them is not there. Nothing was deleted.
-    #[error("{}: the manifest of {name} is not there, so nobody can tell what is needed of it: pull it again, or remove its name", path.display())]
+    #[error("{}: the manifest of {name} is not there, so nobody can tell what is needed of it: pull it again, or remove it (rmi; delete oci:… where another program has put it there)", path.display())]
     Missing {
         /// The manifest.
         path: PathBuf,
-        /// What the image is called; the digest of one without a name.
+        /// What the image is called; `@N` with its position in the index for one without a name.
         name: String,
     },
     /// The layout cannot be written. Prints as its cause.

@@ -107,6 +107,12 @@ pub enum Error {
     /// What is at the place already cannot be read.
     #[error("cannot add to what is there")]
     Existing(#[source] source::Error),
+    /// The blobs of a layout are in another directory, where others may need them.
+    #[error("{}: a link, and other layouts may need what is there; nothing is removed", path.display())]
+    BlobsElsewhere {
+        /// The link.
+        path: PathBuf,
+    },
     /// A directory with files in it that were not written as a `dir:` image.
     #[error("{}: not empty, and not an image directory; choose another, or empty it", path.display())]
     NotAnImageDirectory {

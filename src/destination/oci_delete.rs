@@ -81,9 +81,7 @@ fn needed(layout: &Path, manifests: Vec<Item>) -> Result<BTreeSet<Digest>, Delet
         if !read.insert(digest.clone()) {
             continue;
         }
-        let Some(document) = read_document(&blob_path(layout, &digest), is_manifest(&item.media_type))? else {
-            continue;
-        };
+        let Some(document) = read_document(layout, &digest, is_manifest(&item.media_type))? else { continue };
         let blobs = [document.layers, document.blobs].into_iter().flatten().flatten().chain(document.config);
         needed.extend(blobs.filter_map(|blob| blob.digest.parse::<Digest>().ok()));
         open.extend(document.manifests.into_iter().flatten());
@@ -91,16 +89,23 @@ fn needed(layout: &Path, manifests: Vec<Item>) -> Result<BTreeSet<Digest>, Delet
     Ok(needed)
 }
 
-/// `None` for what is not there, and for what is no document: an index may list anything. A manifest must be one.
-fn read_document(path: &Path, is_manifest: bool) -> Result<Option<Document>, DeleteError> {
-    let bytes = match local::read_if_there(path, MAX_MANIFEST_SIZE) {
+/// `None` for what is not there, and for what is no document: an index may list anything. A manifest must be one, and
+/// undamaged.
+fn read_document(layout: &Path, digest: &Digest, is_manifest: bool) -> Result<Option<Document>, DeleteError> {
+    let path = blob_path(layout, digest);
+    let bytes = match local::read_if_there(&path, MAX_MANIFEST_SIZE) {
         Err(crate::source::Error::FileTooLarge { .. }) if !is_manifest => None,
         outcome => outcome?,
     };
-    match bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose() {
-        Err(source) if is_manifest => Err(DeleteError::Unreadable { path: path.to_owned(), source }),
-        outcome => Ok(outcome.ok().flatten()),
+    let Some(bytes) = bytes else { return Ok(None) };
+    let document = match serde_json::from_slice(&bytes) {
+        Err(source) if is_manifest => return Err(DeleteError::Unreadable { path, source }),
+        outcome => outcome.ok(),
+    };
+    if is_manifest {
+        shared_layout::check(&path, digest, &bytes)?;
     }
+    Ok(document)
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), Error> {

@@ -26,6 +26,8 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Who waits for another writer looks so often whether that one is done.
 const GLANCE: Duration = Duration::from_millis(20);
+/// Who waits so long may want to know for whom.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
 const MOST_LOOKS: u32 = 100;
 
 /// Whose turn it is to write a blob that several may want.
@@ -78,7 +80,7 @@ impl Partial {
                 }
                 continue;
             };
-            let mut is_told = false;
+            let mut waited = Duration::ZERO;
             while let Err(error) = file.try_lock() {
                 if let TryLockError::Error(_) = error {
                     forget_without_locks(&error, is_new, &path);
@@ -87,10 +89,12 @@ impl Partial {
                 if is_given_up() {
                     return Turn::GivenUp;
                 }
-                if !std::mem::replace(&mut is_told, true) {
-                    log::debug!("{digest}: waiting for another copy that is bringing it");
-                }
                 thread::sleep(GLANCE);
+                let before = waited;
+                waited = waited.saturating_add(GLANCE);
+                if before < TOLD_AFTER && waited >= TOLD_AFTER {
+                    log::warn!("{digest}: waiting for another copy that is bringing it to {}", directory.display());
+                }
             }
             if let Some(mut partial) = Self::locked(file, path.clone()) {
                 partial.is_kept = partial.length > 0;
@@ -115,8 +119,8 @@ impl Partial {
         Some(Self { file, path, length, is_kept: false })
     }
 
-    /// Takes in what is missing and puts the blob at `place`. What has come stays when no more comes, unless it is wrong or
-    /// `is_hopeless`.
+    /// Takes in what is missing and puts the blob at `place`. What has come of a large blob stays when no more comes, unless it is
+    /// wrong or `is_hopeless`.
     pub(super) fn complete(
         mut self,
         place: &Path,
@@ -132,7 +136,7 @@ impl Partial {
             Err(Error::Read { source, .. }) => {
                 let is_wrong = source.kind() == io::ErrorKind::InvalidData;
                 let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-                !is_wrong && !is_empty && !is_hopeless.load(Ordering::Relaxed)
+                !is_wrong && !is_empty && size >= MIN_SIZE && !is_hopeless.load(Ordering::Relaxed)
             }
             Err(_) => false,
         };

@@ -156,12 +156,11 @@ pub(crate) fn index(layout: &Path) -> Result<Index, crate::source::Error> {
     super::oci_delete::read_index(layout)
 }
 
-/// Changes the index of a layout that must be there; what `change` fails with changes nothing.
+/// Changes the index of a layout that is there; what `change` fails with changes nothing.
 pub(crate) fn edit<T, E>(layout: &Path, change: impl FnOnce(&mut Index) -> Result<T, E>) -> Result<T, E>
 where
     E: From<crate::source::Error> + From<Error>,
 {
-    index(layout)?;
     let _lock = staging::lock_directory(layout)?;
     let mut index = index(layout)?;
     let done = change(&mut index)?;
@@ -176,7 +175,6 @@ pub(crate) fn prune<T>(
     is_rehearsal: bool,
     forget: impl FnOnce(&mut Index) -> T,
 ) -> Result<(T, Removed), DeleteError> {
-    index(layout)?;
     let _lock = staging::lock_directory(layout).map_err(DeleteError::Write)?;
     let mut index = index(layout)?;
     let before = index.clone();
@@ -199,10 +197,13 @@ pub(crate) fn prune<T>(
 
 /// Of an image without a manifest nobody knows what else is of it.
 fn check_whole(layout: &Path, index: &Index) -> Result<(), DeleteError> {
-    for entry in &index.manifests {
-        let path = entry.digest.parse().ok().map(|digest| blob_path(layout, &digest));
-        if let Some(path) = path.filter(|path| !path.exists()) {
-            let name = entry.name().unwrap_or(&entry.digest).to_owned();
+    for (position, entry) in index.manifests.iter().enumerate() {
+        let digest: Digest = entry.digest.parse().map_err(|source| {
+            DeleteError::Source(crate::source::Error::IndexDigest { path: layout.join(INDEX_FILE), source })
+        })?;
+        let path = blob_path(layout, &digest);
+        if !path.exists() {
+            let name = entry.name().map_or_else(|| format!("@{position}"), str::to_owned);
             return Err(DeleteError::Missing { path, name });
         }
     }
@@ -241,8 +242,11 @@ fn is_held(path: &Path) -> bool {
 
 /// The blobs that are there, with their sizes. What is not named as a blob is not ours to touch.
 fn stored(layout: &Path) -> Result<BTreeMap<Digest, u64>, Error> {
-    let mut stored = BTreeMap::new();
-    for algorithm in listed(&layout.join("blobs"))? {
+    let (mut stored, blobs) = (BTreeMap::new(), layout.join("blobs"));
+    if blobs.is_symlink() {
+        return Err(Error::BlobsElsewhere { path: blobs });
+    }
+    for algorithm in listed(&blobs)? {
         if !algorithm.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
@@ -269,9 +273,16 @@ fn listed(directory: &Path) -> Result<Vec<fs::DirEntry>, Error> {
 pub(crate) fn document(layout: &Path, digest: &Digest, limit: u64) -> Result<Vec<u8>, crate::source::Error> {
     let path = blob_path(layout, digest);
     let bytes = local::read(&path, limit)?;
-    let found = Digest::of(digest.algorithm(), &bytes);
+    check(&path, digest, &bytes)?;
+    Ok(bytes)
+}
+
+/// That the bytes of a file are those of its digest.
+pub(super) fn check(path: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), crate::source::Error> {
+    let found = Digest::of(digest.algorithm(), bytes);
     if found == *digest {
-        return Ok(bytes);
+        return Ok(());
     }
-    Err(crate::source::Error::Damaged { path, source: Mismatch::Digest { expected: digest.clone(), found } })
+    let source = Mismatch::Digest { expected: digest.clone(), found };
+    Err(crate::source::Error::Damaged { path: path.to_owned(), source })
 }

@@ -8,7 +8,8 @@ use crate::reference::{ImageReferenceError, Reference};
 use crate::safe_url::SafeUrl;
 use crate::{copy, destination, manifest, source};
 
-/// Why a store did not do what it was asked to. Its images are as they were before.
+/// Why a store did not do what it was asked to. Its images are as they were before, but for those that
+/// [`prune`](super::Store::prune) has taken out by then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -55,7 +56,7 @@ pub enum Error {
     #[error("{0}")]
     Prune(#[from] destination::DeleteError),
     /// A manifest of the store cannot be used.
-    #[error("{}: the store cannot be listed; pull the image again", path.display())]
+    #[error("{}: the image cannot be told of; pull it again", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -63,7 +64,7 @@ pub enum Error {
         source: manifest::Error,
     },
     /// A config of the store cannot be used.
-    #[error("{}: the store cannot be listed; pull the image again", path.display())]
+    #[error("{}: the image cannot be told of; pull it again", path.display())]
     Config {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 
 use super::entry::{id, is_pinned, target};
 use super::{Error, classify};
@@ -15,6 +16,9 @@ use crate::media_type::MediaType;
 use crate::reference::Reference;
 use crate::source;
 use crate::source::oci_layout::{INDEX_FILE, blob_path};
+
+/// No operating system and no architecture has a longer name, in bytes.
+const MAX_WORD: usize = 64;
 
 /// An image of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,16 +64,23 @@ pub struct DamagedImage {
     pub error: Error,
 }
 
-/// What an image runs on, by its config.
+/// What an image runs on, by its config, which must say it in words that can be shown.
 pub(super) fn platform(config: &[u8]) -> Result<Platform, serde_json::Error> {
     #[derive(Deserialize)]
     struct Config {
-        os: Option<String>,
-        architecture: Option<String>,
+        os: String,
+        architecture: String,
         variant: Option<String>,
     }
     let Config { os, architecture, variant } = serde_json::from_slice(config)?;
-    Ok(Platform::new(os.unwrap_or_default(), architecture.unwrap_or_default(), variant))
+    let words = [Some(&os), Some(&architecture), variant.as_ref()];
+    for word in words.into_iter().flatten() {
+        if word.len() > MAX_WORD {
+            let text = format!("a word of {} bytes about the platform; at most {MAX_WORD} are expected", word.len());
+            return Err(serde_json::Error::custom(text));
+        }
+    }
+    Ok(Platform::new(os, architecture, variant))
 }
 
 pub(super) fn images(store: &Path, index: &Index) -> Images {

@@ -21,7 +21,7 @@ use crate::reference::{DockerReference, ImageReference, Reference};
 use crate::registry::Identity;
 use crate::source::{self, ImageSource, Network};
 
-/// What to pull.
+/// What to pull. To be begun with [`new`](Self::new) and `..`: there will be more fields.
 #[derive(Debug, Clone)]
 pub struct PullRequest {
     /// The image. Without tag and digest it is `:latest`; of both, the digest counts.
@@ -52,7 +52,7 @@ impl PullRequest {
     }
 }
 
-/// How to pull.
+/// How to pull. To be begun with `default()` and `..`: there will be more fields.
 #[derive(Debug, Clone, Copy)]
 pub struct PullOptions<'a> {
     /// How many blobs at a time. 6 by default, as for a copy.
@@ -152,6 +152,7 @@ impl Pull<'_> {
             reference: &self.store.reference,
             names: &names,
             pinned_images: &self.request.pinned_images,
+            platform: &self.request.platform,
             cancelled: options.cancelled,
             image: Mutex::default(),
         };

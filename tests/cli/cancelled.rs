@@ -43,6 +43,10 @@ impl Running {
 
     fn begin(mut command: Command, words: &[&str]) -> Self {
         command.args(["copy", "--src-tls-verify=false", "--dest-tls-verify=false", FOR_EVER]).args(words);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, lines }
@@ -108,6 +112,26 @@ fn a_signal_ends_a_copy_from_a_silent_registry_and_keeps_what_came() {
             scope.spawn(move || interrupt(signal, code, to));
         }
     });
+}
+
+#[test]
+fn a_signal_leaves_nothing_of_what_is_fetched() {
+    for (signal, code) in [("-HUP", 129), ("-INT", 130), ("-TERM", 143)] {
+        let (program, image) = (Program::new(), image());
+        let registry = sending_layer(&image, |reply| reply.stall_after(TOLD));
+        let (name, digest) = (registry.reference("org/app"), image.layer_digest(0).to_string());
+        let mut command = program.command();
+        command.args(["fetch-blob", "--tls-verify=false", FOR_EVER, &name, &digest, "--output", "fetched/layer"]);
+        command.current_dir(program.path(""));
+        fs::create_dir(program.path("fetched")).unwrap();
+        let fetch = Running::spawn(command);
+        while files(&program.path("fetched")).is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fetch.signal(signal);
+        assert_eq!(fetch.end().0, Some(code));
+        assert_eq!(files(&program.path("fetched")), [""; 0], "{signal}");
+    }
 }
 
 #[test]

@@ -28,11 +28,15 @@ fn each_command_that_reads_images_takes_the_flags() {
     for (number, family) in families.iter().enumerate() {
         let copy = format!("dir:copy-{number}");
         let synced = format!("synced-{number}");
+        let stored = format!("stored-{number}");
         for words in [
             &["inspect", "-n", "docker://quay.example/org/app:1"][..],
             &["copy", "docker://quay.example/org/app:1", &copy],
             &["sync", "--src", "docker", "--dest", "dir", "quay.example/org/app:1", &synced],
             &["verify", "quay.example/org/app:1"],
+            &["pull", "-q", "--store", &stored, "quay.example/org/app:1"],
+            &["fetch-object", "quay.example/org/app:1"],
+            &["explain", "--fetch", "quay.example/org/app:1"],
         ] {
             let before = registry.requests().len();
             program.output(&[words, family].concat());

@@ -106,9 +106,40 @@ fn only_what_is_in_a_registry_is_pulled() {
     let program = Program::new();
     for image in ["dir:x", "oci-archive:x", "oci:img", "docker-archive:x.tar"] {
         let outcome = program.run(&["pull", "-q", "--store=store", image]);
-        outcome.assert_fails(2, &[&format!("error: \"{image}"), "\": only docker:// is in a registry"]);
+        outcome.assert_fails(2, &[&format!("error: \"{image}\": only docker:// is in a registry")]);
     }
     assert!(!program.path("store").exists());
+}
+
+#[test]
+fn a_flag_that_changes_nothing_is_wrong_usage() {
+    let program = Program::new();
+    for words in [&["images"][..], &["rmi", "a:1"], &["prune"]] {
+        let words = [words, &["--store=store", "--connect-timeout=5"]].concat();
+        program.run(&words).assert_fails(2, &[words[0], "has no use for --connect-timeout"]);
+    }
+    program.run(&["images", "--store=store", "--debug"]).assert_fails(1, &["there is no image store here"]);
+}
+
+#[test]
+fn what_is_not_read_is_done_all_the_same() {
+    let (program, image) = (Program::new(), small("one"));
+    let registry = Registry::new().image("org/app", "1", &image).image("org/app", "2", &image).serve();
+    let names = ["org/app:1", "org/app:2"].map(|name| registry.reference(name));
+    for name in ["org/app:1", "org/app:2"] {
+        assert_eq!(pull(&program, &registry, name).code, 0);
+    }
+    let closed = |words: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        program.command().args(words).current_dir(program.path("")).stdout(writer).status().unwrap().code()
+    };
+    assert_eq!(closed(&["rmi", "--store=store", &names[0], &names[1]]), Some(0));
+    assert_eq!(program.output(&["images", "--store=store"]).lines().count(), 2, "the digest is left");
+    fs::remove_file(program.path("store/blobs/sha256").join(Digest::sha256(&image.config()).encoded())).unwrap();
+    for command in ["images", "prune"] {
+        assert_eq!(closed(&[command, "--store=store"]), Some(i32::from(command == "images")), "{command}");
+    }
 }
 
 #[test]
@@ -265,12 +296,12 @@ fn a_pull_that_was_killed_leaves_the_old_images_and_the_next_goes_on() {
     let mut killed = Pulling::start(&program, &registry.reference("org/app:2"));
     killed.until("read", &layer);
     // Beside the pull, what it has brought so far stays.
-    assert!(program.output(&["prune", "--store=store"]).contains("0 blobs"));
+    assert!(program.output(&["prune", "--store=store"]).contains(", 0 blobs,"));
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
     assert_eq!(program.output(&["images", "--store=store", "--json"]), before);
     // Config and first layer are nobody's now; what there is of the large one serves the next pull.
-    assert!(program.output(&["prune", "--store=store"]).contains("2 blobs"));
+    assert!(program.output(&["prune", "--store=store"]).contains(", 2 blobs,"));
     assert_eq!(pull(&program, &registry, "org/app:2").code, 0);
     assert!(matches!(&ranges(&registry, &layer)[..], [None, Some(_)]));
     let names: Vec<_> = fs::read_dir(program.path("store")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -330,7 +361,7 @@ fn skopeo_and_umoci_read_the_store_by_every_name() {
     run(std::process::Command::new(&umoci).args(["gc", "--layout"]).arg(clients.path("store")));
     run(clients.skopeo().args(["copy", "--insecure-policy", &pushed, "oci:store:theirs"]));
     let pruned = run(clients.ours().args(["prune", "--store=store"]));
-    assert!(String::from_utf8(pruned).unwrap().contains(" 0 blobs"));
+    assert!(String::from_utf8(pruned).unwrap().contains(", 0 blobs,"));
     assert!(fs::read_dir(clients.path("store/blobs/sha256")).unwrap().count() >= before);
     run(clients.skopeo().args(["inspect", "oci:store:theirs"]));
 }

@@ -127,8 +127,11 @@ fn what_other_tools_have_put_there_stays() {
 #[test]
 fn nothing_is_pruned_where_it_cannot_be_told_what_an_image_needs() {
     let registry = Registry::new().image("org/app", "1", &Image::with_layers(["one"])).serve();
-    let damage: [fn(&Path); 2] =
-        [|manifest| fs::write(manifest, b"damaged").unwrap(), |manifest| fs::remove_file(manifest).unwrap()];
+    let damage: [fn(&Path); 3] = [
+        |manifest| fs::write(manifest, b"damaged").unwrap(),
+        |manifest| fs::write(manifest, b"{}").unwrap(),
+        |manifest| fs::remove_file(manifest).unwrap(),
+    ];
     for damage in damage {
         let world = World::new();
         let pulled = world.pulled(&registry, "org/app:1");
@@ -191,4 +194,25 @@ fn the_repositories_of_an_image_are_listed_once_and_in_order() {
         assert_eq!(entry.unwrap()["annotations"][&key], result, "{case}");
         fs::remove_dir_all(world.path("store")).unwrap();
     }
+}
+
+#[test]
+fn an_index_that_names_no_digest_and_blobs_that_are_elsewhere_keep_everything() {
+    let registry = Registry::new().image("org/app", "1", &Image::with_layers(["one"])).serve();
+    let world = World::new();
+    let pulled = world.pulled(&registry, "org/app:1");
+    let (index, blobs) = (world.path("store/index.json"), world.blobs());
+    let right = fs::read_to_string(&index).unwrap();
+    fs::write(&index, right.replace(pulled.manifest.digest().as_str(), "sha256:12")).unwrap();
+    assert!(error::one_line(&world.store().prune().unwrap_err()).contains("index.json"));
+    assert_eq!(world.blobs(), blobs);
+    fs::write(&index, right).unwrap();
+
+    // Another layout's.
+    fs::create_dir(world.path("other")).unwrap();
+    fs::rename(world.path("store/blobs"), world.path("other/blobs")).unwrap();
+    std::os::unix::fs::symlink("../other/blobs", world.path("store/blobs")).unwrap();
+    world.store().remove(&pulled.id.to_string()).unwrap();
+    assert!(error::one_line(&world.store().prune().unwrap_err()).contains("a link"));
+    assert_eq!(world.blobs(), blobs);
 }

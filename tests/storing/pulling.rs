@@ -223,13 +223,17 @@ fn a_store_that_cannot_be_one_is_told_before_anything_is_asked_for() {
 
 #[test]
 fn what_no_store_could_list_is_not_taken_in() {
+    let long = format!(r#"{{"os":"{}","architecture":"amd64"}}"#, "o".repeat(70_000));
     for (config, taken) in [
         (r#"{"os":"linux","architecture":"amd64"}"#, true),
-        (r#"{"os":null}"#, true),
-        (r#"{"os":5}"#, false),
+        (r#"{"os":"linux","architecture":null}"#, false),
+        (r#"{"architecture":"amd64"}"#, false),
+        (r#"{"os":5,"architecture":"amd64"}"#, false),
+        (&long, false),
         ("[]", false),
         ("no JSON", false),
     ] {
+        let config = config.to_owned();
         let digest = Digest::sha256(config.as_bytes()).to_string();
         let manifest = json!({
             "schemaVersion": 2,
@@ -241,12 +245,49 @@ fn what_no_store_could_list_is_not_taken_in() {
         });
         let registry = Registry::new()
             .manifest("org/app", "1", "application/vnd.oci.image.manifest.v1+json", manifest.to_string())
-            .fault(move |path| path.ends_with(&digest), .., Reply::new(200).body(config.as_bytes().to_vec()))
+            .fault(move |path| path.ends_with(&digest), .., Reply::new(200).body(config.clone().into_bytes()))
             .serve();
         let world = World::new();
         let outcome = world.pull(&request(&registry.reference("org/app:1")));
         assert_eq!(outcome.is_ok(), taken, "{config}: {outcome:?}");
-        assert_eq!(world.store().images().map(|images| images.whole.len()).unwrap_or_default(), usize::from(taken));
+        match world.store().images() {
+            Ok(images) => assert_eq!((taken, images.whole.len()), (true, 1), "{config}"),
+            Err(error) => assert!(!taken && matches!(error, Error::NoStore { .. }), "{config}: {error:?}"),
+        }
         assert!(outcome.err().is_none_or(|error| error::one_line(&error).contains("does not say what it runs on")));
     }
+}
+
+#[test]
+fn an_image_for_another_platform_is_refused_where_one_was_asked_for() {
+    let image = Image::with_layers(["one"]).platform("linux/arm64");
+    let registry = Registry::new().image("org/app", "1", &image).serve();
+    let (world, name) = (World::new(), registry.reference("org/app:1"));
+    let wanted = |architecture: &str| PlatformChoice {
+        os: Some("linux".to_owned()),
+        architecture: Some(architecture.to_owned()),
+        ..PlatformChoice::default()
+    };
+    let asked = PullRequest { platform: wanted("amd64"), ..request(&name) };
+    let error = error::one_line(&world.pull(&asked).unwrap_err());
+    assert!(error.contains("for linux/arm64, and one for linux/amd64 was asked for"), "{error}");
+    world.pull(&PullRequest { platform: wanted("arm64"), ..request(&name) }).unwrap();
+    world.pull(&request(&name)).unwrap();
+}
+
+#[test]
+fn what_docker_has_beside_images_is_refused_too() {
+    let config = "{}";
+    let digest = Digest::sha256(config.as_bytes()).to_string();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {"mediaType": "application/vnd.docker.plugin.v1+json", "digest": &digest, "size": config.len()},
+        "layers": [],
+    });
+    let registry = Registry::new()
+        .manifest("org/app", "1", "application/vnd.docker.distribution.manifest.v2+json", manifest.to_string())
+        .fault(move |path| path.ends_with(&digest), .., Reply::new(200).body(config.as_bytes().to_vec()))
+        .serve();
+    let error = World::new().pull(&request(&registry.reference("org/app:1"))).unwrap_err();
+    assert!(error::one_line(&error).contains("docker.plugin"), "{}", error::one_line(&error));
 }
