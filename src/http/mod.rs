@@ -35,6 +35,7 @@ pub use redirect::{Redirecting, may_carry_credentials};
 pub(crate) use retry::retry_after;
 pub use retry::{RetryPolicy, Retrying};
 pub use timeouts::{Pace, Timeouts};
+pub(crate) use tls::speaks_tls;
 pub use tls::{ClientIdentity, Tls, TlsError};
 pub use ureq::UreqWire;
 pub use watch::{ProgressWatch, Watched};

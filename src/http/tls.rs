@@ -152,16 +152,28 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<Vec<u8>>, TlsError> {
         .map_err(|_| TlsError::NoCertificate(path.to_owned()))
 }
 
+/// True when who was asked speaks TLS, and one of us would not go on: for the certificate, or for anything else.
+pub(crate) fn speaks_tls(error: &super::Error) -> bool {
+    match error {
+        super::Error::Tls { source, .. } => !matches!(reason(source), None | Some(rustls::Error::InvalidMessage(_))),
+        _ => false,
+    }
+}
+
+fn reason(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// What to do about a failed handshake, where that is known.
 pub(super) fn hint(error: &io::Error) -> &'static str {
     use rustls::{AlertDescription, CertificateError, Error, OtherError};
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match reason(error) {
         Some(Error::InvalidMessage(_)) => " (the server does not speak TLS; is it an insecure registry?)",
         Some(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
             " (the server wants a client certificate; put yours into certs.d/HOST:PORT/client.cert and client.key)"
         }
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            " (put the CA certificate into certs.d/HOST:PORT/ca.crt)"
+            " (put the CA certificate into certs.d/HOST:PORT/ca.crt, or name it by `ca` in hosts.toml)"
         }
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other))))
             if other.to_string().contains("CaUsedAsEndEntity") =>

@@ -83,6 +83,9 @@ impl RegistryClient {
             {
                 Err(error)
             }
+            // For podman, an insecure registry is one whose certificate does not matter. For containerd, one that speaks TLS
+            // and is not who it should be is nobody to tell a password in the clear.
+            Err(error) if self.address.is_some() && http::speaks_tls(&error) => Err(error),
             Err(error) => {
                 log::debug!("{}, trying http", crate::error::one_line(&error));
                 Ok(Base { url: root.over_http(), https_failure: Some(Arc::new(error)) })

@@ -86,6 +86,20 @@ fn settings_of_all_hosts_in_k3s_file_are_for_those_without_their_own() {
 }
 
 #[test]
+fn who_shows_another_s_certificate_is_not_asked_in_the_clear() {
+    let (tls, other) = (ServerTls::signed_by_ca(), ServerTls::signed_by_ca());
+    let registry = registry().requiring_basic("me", "s3cret").serve_tls(&tls);
+    let url = format!("http://{}", registry.authority());
+    let refusal = tree(&url, &other, "ca = 'ca.crt'").refusal(LOGICAL);
+    assert!(refusal.contains("certificate") && !refusal.contains("http://"), "{refusal}");
+    let demanding = ServerTls::requiring_client_certificate();
+    let registry = self::registry().serve_tls(&demanding);
+    let url = format!("http://{}", registry.authority());
+    let refusal = tree(&url, &demanding, "ca = 'ca.crt'").refusal(LOGICAL);
+    assert!(refusal.contains("wants a client certificate") && !refusal.contains("http://"), "{refusal}");
+}
+
+#[test]
 fn http_with_settings_of_tls_means_https_where_it_is_answered() {
     let tls = ServerTls::signed_by_ca();
     let (secure, plain) = (registry().serve_tls(&tls), registry().serve());

@@ -76,7 +76,7 @@ fn a_server_whom_nobody_vouches_for_decides_nothing_and_we_say_what_to_do() {
     let image = store.image();
     assert_eq!(store.world.our_verdict(&image), Undecided);
     assert_ne!(store.world.skopeo_verdict(&image), Allowed);
-    let words = ["cannot tell whether", &store.signature(1), "put the CA certificate into certs.d/HOST:PORT/ca.crt"];
+    let words = ["cannot tell whether", &store.signature(1), "put the CA certificate into certs.d/HOST:PORT/ca.crt, "];
     store.world.run(&["copy", "-q", &image, "dir:copy"]).assert_fails(6, &words);
     let page = store.world.run(&["verify", &image]);
     assert!(words.iter().all(|word| page.stdout.contains(word)), "{page:?}");

@@ -94,7 +94,7 @@ fn the_systems_authorities_are_trusted_beside_those_of_certs_d() {
 #[test]
 fn an_unknown_authority_is_refused_with_the_place_for_it() {
     let registry = registry().serve_tls(&ServerTls::signed_by_ca());
-    let error = assert_refused(&Machine::new(), &registry, "put the CA certificate into certs.d/HOST:PORT/ca.crt");
+    let error = assert_refused(&Machine::new(), &registry, "put the CA certificate into certs.d/HOST:PORT/ca.crt, ");
     assert_eq!(certificate_error(&error), &CertificateError::UnknownIssuer);
 }
 
