@@ -19,6 +19,9 @@ pub(super) fn login(global: &Global, args: &LoginArgs) -> Result<ExitCode, Failu
     if args.get_login {
         return get_login(&config, &key);
     }
+    if config.containerd.is_some() {
+        log::warn!("the files of containerd or k3s are not heeded: a login is tried at {key} itself");
+    }
     let options = settings::options(&config, global, args.access())?;
     let known = if args.username.is_none() && args.password.is_none() { usable(&config, &key) } else { None };
     if let Some(known) = &known
