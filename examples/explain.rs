@@ -138,13 +138,7 @@ fn explain(config: &Config, policy: &Policy, name: &str) -> Result<Explained, Bo
 /// Who we are to a source, as containerd's files say it, or else the auth files. What is printed here never has a secret in
 /// it: there is no way to print one by mistake.
 fn login(config: &Config, source: &PullSource) -> Result<(Option<String>, String), Box<dyn Error>> {
-    let of_host = source.host.as_ref().and_then(|host| host.credentials.as_ref());
-    if let Some(credentials) = of_host {
-        let user = credentials.username().to_owned();
-        let login = format!("as {user} (of the host)");
-        return Ok((Some(user), login));
-    }
-    Ok(match config.credentials(&source.physical)? {
+    Ok(match config.credentials_at(source)? {
         None => (None, "without a login".to_owned()),
         Some(found) => {
             let user = found.credentials.username().to_owned();

@@ -50,6 +50,12 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
     line
 }
 
+/// The reason of an error that draws where it is: its last line.
+pub(crate) fn last_line(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
 /// Outside words for one line of a message: they neither command a terminal nor begin a line of their own, nor turn the
 /// direction of what follows.
 pub fn printable(text: &str) -> String {

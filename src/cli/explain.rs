@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::args::{ExplainArgs, Global};
 use super::output::print_done;
 use super::{Failure, explain_fetch, settings};
+use crate::config::certs_d::CertsDir;
 use crate::config::policy_json::Requirement;
 use crate::config::registries_conf::Location;
 use crate::config::{Config, Host, PullSource};
@@ -131,7 +132,7 @@ impl Explainer {
             "attachments": self.config.registries_d.use_sigstore_attachments(physical),
         });
         if let (Some(told), Some(of_containerd)) = (told.as_object_mut(), source.host.as_deref()) {
-            told.insert("host".to_owned(), host(of_containerd));
+            told.insert("host".to_owned(), host(of_containerd, &self.options));
         }
         Ok(told)
     }
@@ -148,16 +149,7 @@ impl Explainer {
             let kind = if identity.token.is_some() { "token" } else { "basic" };
             return Ok(json!({"file": null, "key": null, "username": username, "kind": kind}));
         }
-        if let Some((host, credentials)) =
-            source.host.as_ref().and_then(|host| Some((host, host.credentials.as_ref()?)))
-        {
-            let kind = if credentials.identity_token().is_some() { "identity-token" } else { "basic" };
-            let username = credentials.username();
-            return Ok(
-                json!({"file": credentials_file(host), "key": host.base.authority(), "username": username, "kind": kind}),
-            );
-        }
-        Ok(self.config.credentials(physical)?.map_or(Value::Null, |found| {
+        Ok(self.config.credentials_at(source)?.map_or(Value::Null, |found| {
             json!({
                 "file": found.origin.to_string(),
                 "key": found.key,
@@ -169,21 +161,27 @@ impl Explainer {
 }
 
 /// What containerd's files say of a host; no value of a header, which may be a secret.
-fn host(host: &Host) -> Value {
+fn host(host: &Host, options: &Options) -> Value {
+    let (base, or_http) = host.effective(options.tls_verify);
     let headers: Vec<_> = host.headers.iter().map(|header| header.name.as_str()).collect();
+    // One directory for every registry stands in their place.
+    let none = CertsDir::default();
+    let certs = if options.cert_dir.is_some() { &none } else { &host.certs };
+    let authorities: Vec<_> = certs.authorities.iter().map(|file| file.path.display().to_string()).collect();
+    // The others are not shown to anybody.
+    let client = certs.clients.first().map(|pair| pair.certificate.path.display().to_string());
     json!({
-        "base": host.base.to_string(),
-        "or_http": host.or_http,
+        "base": base.to_string(),
+        "or_http": or_http,
         "capabilities": host.capabilities.to_string(),
         "ns": host.namespace,
         "rewrite": host.rewrite,
         "headers": headers,
+        "ca": authorities,
+        "client": client,
+        "dial_timeout": host.dial_timeout.map(|limit| format!("{limit:?}")),
         "place": host.place.as_ref().map(ToString::to_string),
     })
-}
-
-fn credentials_file(host: &Host) -> Option<String> {
-    host.credentials_place.as_ref().map(|place| place.file().display().to_string())
 }
 
 /// The same for a person.
@@ -244,10 +242,17 @@ fn told_of_host(host: &Value) -> Vec<String> {
     let or_http = if is_true(host, "/or_http") { ", or http" } else { "" };
     let at = format!("at {}{or_http} ({})", text(host, "/base"), text(host, "/capabilities"));
     let told = |field: &str, words: &str| Some(format!("{words} {}", host.get(field)?.as_str()?));
-    [Some(at), told("rewrite", "by the rewrite"), told("ns", "for"), told("place", "as said in")]
-        .into_iter()
-        .flatten()
-        .collect()
+    let authorities = Some(list(host, "/ca")).filter(|files| !files.is_empty());
+    let lines = [
+        Some(at),
+        told("rewrite", "by the rewrite"),
+        told("ns", "for"),
+        authorities.map(|files| format!("also trusting {files}")),
+        told("client", "showing"),
+        told("dial_timeout", "connected to within"),
+        told("place", "as said in"),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 /// The image as it was given, unless that is not one line.

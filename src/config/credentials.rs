@@ -81,8 +81,8 @@ impl FoundCredentials {
     /// The kind of credentials, in one word.
     pub fn kind(&self) -> Kind {
         match (&self.origin, self.credentials.identity_token()) {
-            (Origin::AuthFile(_), None) => Kind::Basic,
-            (Origin::AuthFile(_), Some(_)) => Kind::IdentityToken,
+            (Origin::AuthFile(_) | Origin::HostFile(_), None) => Kind::Basic,
+            (Origin::AuthFile(_) | Origin::HostFile(_), Some(_)) => Kind::IdentityToken,
             (Origin::AuthFileHelper { .. } | Origin::Helper(_), _) => Kind::Helper,
         }
     }
@@ -100,6 +100,8 @@ pub enum Origin {
         /// The helper's name, without `docker-credential-`.
         helper: String,
     },
+    /// A file of containerd's, which says it beside the host.
+    HostFile(PathBuf),
     /// A credential helper of registries.conf, without `docker-credential-`.
     Helper(String),
 }
@@ -107,7 +109,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AuthFile(file) | Self::AuthFileHelper { file, .. } => file.display().fmt(f),
+            Self::AuthFile(file) | Self::HostFile(file) | Self::AuthFileHelper { file, .. } => file.display().fmt(f),
             Self::Helper(name) => f.write_str(name),
         }
     }
@@ -116,9 +118,9 @@ impl fmt::Display for Origin {
 /// The kind of [`FoundCredentials`]; printed as `basic`, `identity-token` or `helper`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// User name and password of an auth file.
+    /// User name and password of a file.
     Basic,
-    /// An identity token of an auth file.
+    /// An identity token of a file.
     IdentityToken,
     /// Whatever a credential helper gave.
     Helper,

@@ -28,9 +28,7 @@ pub struct Host {
     /// The limit for a connection, where the host has its own.
     pub dial_timeout: Option<Duration>,
     /// Who we are to it, where a file of containerd says that; otherwise the auth files do.
-    pub credentials: Option<Credentials>,
-    /// Where the credentials are written, which may be another file than the host's.
-    pub credentials_place: Option<Place>,
+    pub credentials: Option<HostCredentials>,
     /// The registry that it stands for, where its own name is another: the query parameter `ns`.
     pub namespace: Option<String>,
     /// The rule that made the repository's name, as `pattern -> replacement`; `None` where it kept its name.
@@ -51,12 +49,28 @@ impl Host {
             headers: Vec::new(),
             dial_timeout: None,
             credentials: None,
-            credentials_place: None,
             namespace: None,
             rewrite: None,
             place: None,
         }
     }
+
+    /// Where it is asked, and whether http is asked where https does not answer: as its file says, unless somebody says of
+    /// every host whether it is verified.
+    pub fn effective(&self, tls_verify: Option<bool>) -> (SafeUrl, bool) {
+        let base = if tls_verify == Some(true) { self.base.over_https() } else { self.base.clone() };
+        let or_http = tls_verify.map_or(self.or_http, |verify| !verify) && base.is_https();
+        (base, or_http)
+    }
+}
+
+/// Who we are to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCredentials {
+    /// A user and a password, or an identity token.
+    pub credentials: Credentials,
+    /// Where they are written, which may be another file than the host's.
+    pub place: Place,
 }
 
 /// A header field. Its value may be a secret.
@@ -89,12 +103,6 @@ impl Capabilities {
     pub const NONE: Self = Self { pull: false, resolve: false, push: false, referrers: false };
     /// What a mirror has: everything but to take content.
     pub const MIRROR: Self = Self { push: false, ..Self::ALL };
-
-    /// True when none of `others` is missing.
-    pub fn contain(self, others: Self) -> bool {
-        let Self { pull, resolve, push, referrers } = others;
-        (self.pull || !pull) && (self.resolve || !resolve) && (self.push || !push) && (self.referrers || !referrers)
-    }
 }
 
 impl fmt::Display for Capabilities {

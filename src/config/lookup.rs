@@ -3,8 +3,8 @@
 use super::auth_file::AuthKey;
 use super::certs_d::{self, CertsDir};
 use super::credential_helper::HelperRunner;
-use super::credentials::{self, FoundCredentials};
-use super::{Config, Error, PullSource, RewriteError};
+use super::credentials::{self, FoundCredentials, Origin};
+use super::{Config, Error, HostCredentials, PullSource, RewriteError};
 use crate::reference::Reference;
 
 /// Why nobody can say where an image is read from.
@@ -21,8 +21,6 @@ pub enum LookupError {
 
 impl Config {
     /// Where an image may be read from: the mirrors in their order, the primary last. Never empty.
-    ///
-    /// This is the one place where another file that names mirrors would join.
     pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, LookupError> {
         match &self.containerd {
             Some(registries) => Ok(registries.pull_sources(logical)?),
@@ -36,6 +34,20 @@ impl Config {
         match &self.containerd {
             Some(registries) => Ok(registries.hosts(logical)?.into_iter().find(|host| host.capabilities().push)),
             None => Ok(self.registries.pull_sources(logical)?.pop()),
+        }
+    }
+
+    /// Who we are to a pull source: as the file has it that names the source, or else as the auth files have it for the
+    /// repository as it is called there; `None` means to ask without any.
+    pub fn credentials_at(&self, source: &PullSource) -> Result<Option<FoundCredentials>, credentials::Error> {
+        let host = source.host.as_ref();
+        match host.and_then(|host| Some((host, host.credentials.as_ref()?))) {
+            Some((host, HostCredentials { credentials, place })) => Ok(Some(FoundCredentials {
+                credentials: credentials.clone(),
+                origin: Origin::HostFile(place.file().to_owned()),
+                key: host.base.authority(),
+            })),
+            None => self.credentials(&source.physical),
         }
     }
 

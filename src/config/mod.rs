@@ -27,7 +27,7 @@ pub mod short_names;
 
 pub(crate) use bounded::read as read_bounded;
 pub use error::{Error, MAX_FILE_SIZE};
-pub use host::{Capabilities, Host, HostHeader};
+pub use host::{Capabilities, Host, HostCredentials, HostHeader};
 pub use lookaside_url::{LookasideError, LookasideUrl, StorageLocation};
 pub use lookup::LookupError;
 pub(crate) use pairs::Pairs;

@@ -93,14 +93,8 @@ impl Settings {
                 _ => return Err(Error::Header { reference: pull_source.physical.clone(), name: name.clone() }),
             };
         }
-        let tls_verify = self.options.tls_verify;
-        Ok(Address {
-            base: if tls_verify == Some(true) { host.base.over_https() } else { host.base.clone() },
-            or_http: tls_verify.map_or(host.or_http, |verify| !verify),
-            headers,
-            namespace: host.namespace.clone(),
-            connect_timeout: host.dial_timeout,
-        })
+        let (base, or_http) = host.effective(self.options.tls_verify);
+        Ok(Address { base, or_http, headers, namespace: host.namespace.clone(), connect_timeout: host.dial_timeout })
     }
 
     fn patience(&self, is_last: bool) -> RetryPolicy {
@@ -172,12 +166,9 @@ impl Settings {
         if let Some(identity) = self.explicit_identity(physical) {
             return Ok(identity);
         }
-        if let Some(credentials) = pull_source.host.as_ref().and_then(|host| host.credentials.clone()) {
-            return Ok(Identity { credentials: Some(credentials), token: None });
-        }
         let found = self
             .config
-            .credentials(physical)
+            .credentials_at(pull_source)
             .map_err(|source| Error::Credentials { domain: physical.domain().to_owned(), source })?;
         Ok(Identity { credentials: found.map(|found| found.credentials), token: None })
     }

@@ -14,6 +14,7 @@ use crate::config::credentials::Credentials;
 use crate::config::error::Place;
 use crate::config::{self, MAX_FILE_SIZE, Pairs};
 use crate::digest::Digest;
+use crate::error::last_line;
 use crate::reference::{self, Reference, Tag};
 use crate::registry::Identity;
 use crate::source;
@@ -226,11 +227,8 @@ impl Reading<'_> {
     }
 }
 
-/// The reason is on the last line, below a drawing of where it is.
 fn bad_pattern(pattern: &str, error: &regex::Error) -> Invalid {
-    let text = error.to_string();
-    let last = text.lines().next_back().unwrap_or_default();
-    Invalid::Pattern { pattern: pattern.to_owned(), problem: last.trim_start_matches("error: ").to_owned() }
+    Invalid::Pattern { pattern: pattern.to_owned(), problem: last_line(error) }
 }
 
 /// A name that is not taken for a path on docker.io: nobody is guessed to mean another registry.

@@ -116,7 +116,7 @@ fn a_source_of_containerd_s_files_is_told_with_its_host_and_no_secret() {
     program.write(
         "certs.d/quay.example/hosts.toml",
         &format!(
-            "[host.'http://m.example:5000/x']\ncapabilities = ['pull']\nskip_verify = true\n\
+            "[host.'http://m.example:5000/x']\ncapabilities = ['pull']\nskip_verify = true\ndial_timeout = '1.5s'\n\
                   [host.'http://m.example:5000/x'.header]\nX-Key = '{CANARY}'\n\
                   [host.'http://m.example:5000/x'.rewrite]\n'^org/' = 'other/'\n"
         ),
@@ -129,7 +129,8 @@ fn a_source_of_containerd_s_files_is_told_with_its_host_and_no_secret() {
     assert_eq!((&source["insecure"], &source["mirror"]), (&json!(true), &json!(true)));
     let expected = json!({
         "base": "https://m.example:5000/x/v2", "or_http": true, "capabilities": "pull", "ns": "quay.example",
-        "rewrite": "^org/ -> other/", "headers": ["X-Key"], "place": "certs.d/quay.example/hosts.toml:1:7",
+        "rewrite": "^org/ -> other/", "headers": ["X-Key"], "ca": [], "client": null, "dial_timeout": "1.5s",
+        "place": "certs.d/quay.example/hosts.toml:1:7",
     });
     assert_eq!(source["host"], expected);
     assert_eq!(line["sources"][1]["host"]["ns"], json!(null));
@@ -169,6 +170,10 @@ fn a_config_toml_that_says_nothing_of_registries_is_a_warning() {
     assert!(said("[other]\nprogram = true").contains(no_table));
     let imports = said("version = 3\nimports = ['/etc/containerd/conf.d/*.toml']");
     assert!(imports.contains("config.toml:2:12: imports are not read"), "{imports}");
+    let of_tls = said(&format!("version = 3\n[{images}.configs.'quay.io'.tls]\ninsecure_skip_verify = true\n"));
+    let expected =
+        "configs with tls count alone: what is not read is /etc/containerd/certs.d, then /etc/docker/certs.d";
+    assert!(of_tls.contains("config.toml:2:") && of_tls.contains(expected), "{of_tls}");
     let nowhere = said(&format!("version = 3\n[{images}]\nconfig_path = '/nowhere:/not/there'"));
     assert!(
         nowhere.contains("config.toml:3:15: no directory of config_path is there: /nowhere:/not/there"),
@@ -196,6 +201,89 @@ fn credentials_are_told_with_the_file_that_has_them() {
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["sources"][0]["host"]["place"], "certs.d/quay.example/hosts.toml:1:7");
     assert_eq!(told["sources"][0]["credentials"]["file"], "config.toml");
+}
+
+#[test]
+fn explain_says_what_the_flags_make_of_a_host() {
+    let program = Program::new();
+    let tls = crate::support::server_tls::ServerTls::requiring_client_certificate();
+    tls.write_certs_d(&program.path("certs.d/quay.example"));
+    program.write(
+        "certs.d/quay.example/hosts.toml",
+        "server = 'http://m.example:5000'\nca = 'ca.crt'\nclient = [['client.cert', 'client.key']]\ndial_timeout = '3s'\n",
+    );
+    std::fs::create_dir(program.path("other")).unwrap();
+    let told = |flags: &[&str]| {
+        let words = [&["explain", "--json", "--hosts-dir=certs.d", "quay.example/org/app:1"], flags].concat();
+        let told: serde_json::Value = serde_json::from_str(&program.output(&words)).unwrap();
+        told["sources"][0].clone()
+    };
+    for (flags, or_http) in [(&[][..], true), (&["--tls-verify=false"], true), (&["--tls-verify=true"], false)] {
+        let source = told(flags);
+        let host = &source["host"];
+        assert_eq!(
+            (&host["base"], &host["or_http"]),
+            (&json!("https://m.example:5000/v2"), &json!(or_http)),
+            "{flags:?}"
+        );
+        assert_eq!(source["insecure"], or_http, "{flags:?}");
+        assert_eq!(host["ca"], json!(["certs.d/quay.example/ca.crt"]));
+        assert_eq!(host["client"], "certs.d/quay.example/client.cert");
+    }
+    let replaced = told(&["--cert-dir=other"]);
+    assert_eq!((&replaced["host"]["ca"], &replaced["host"]["client"]), (&json!([]), &json!(null)));
+    assert_eq!(replaced["certs_dir"], "other");
+    program.write("certs.d/quay.example/hosts.toml", "server = 'http://m.example:80'\n");
+    for (flags, base, or_http) in [
+        (&[][..], "http://m.example/v2", false),
+        (&["--tls-verify=false"], "http://m.example/v2", false),
+        (&["--tls-verify=true"], "https://m.example/v2", false),
+    ] {
+        let host = told(flags)["host"].clone();
+        assert_eq!((&host["base"], &host["or_http"]), (&json!(base), &json!(or_http)), "{flags:?}");
+    }
+    let page = program.output(&["explain", "--hosts-dir=certs.d", "--tls-verify=true", "quay.example/org/app:1"]);
+    assert!(page.contains("at https://m.example/v2 (pull"), "{page}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_once() {
+    let program = Program::new();
+    program.write("certs.d/_default/hosts.toml", "typo = true\n");
+    let outcome = program.run(&["explain", "--hosts-dir=certs.d", "quay.example/a", "quay.example/b"]);
+    assert_eq!(outcome.stderr.matches("unknown key `typo` is ignored").count(), 1, "{}", outcome.stderr);
+}
+
+#[test]
+fn keys_that_are_not_heeded_are_a_warning() {
+    let program = Program::new();
+    program.write(
+        "registries.yaml",
+        "mirrors:\n  '[fd00::1]:5000':\n    endpoint: [m.example]\nconfigs:\n  m.example/foo:\n    auth:\n      \
+         username: me\n  m.example:\n    auth:\n      password: x\nauths:\n  'https://a b/v1/':\n    username: me\n",
+    );
+    let outcome = program.run(&["explain", "--k3s-registries=registries.yaml", "quay.example/a"]);
+    for expected in [
+        "registries.yaml:2:3: mirrors.\"[fd00::1]:5000\" is of no registry",
+        "registries.yaml:5:3: configs.\"m.example/foo\" is of no host and is ignored",
+        "registries.yaml:10:7: configs.\"m.example\".auth has a password without a username",
+        "registries.yaml:12:3: auths.\"https://a b/v1/\" is of no host and is ignored",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_login_is_tried_at_the_registry_whatever_the_files_say() {
+    let program = Program::new();
+    let registry = registry().requiring_basic("me", "s3cret").serve();
+    program.write("certs.d/_default/hosts.toml", "server = 'https://m.example'\n");
+    let authority = registry.authority();
+    let words = ["login", "--hosts-dir=certs.d", "--tls-verify=false", "-u=me", "-p=s3cret", &authority];
+    let outcome = program.run(&words);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let expected = format!("the files of containerd or k3s are not heeded: a login is tried at {authority} itself");
+    assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn a_broken_file_is_an_error_and_nobody_is_asked() {
 
 #[test]
 fn credentials_of_a_table_are_for_their_host_alone() {
-    let mirror = Registry::new().serve();
+    // It asks who we are, and would hear it.
+    let mirror = Registry::new().requiring_basic("other", "pw").serve();
     let origin = Registry::new().image("org/app", "1", &image()).requiring_basic("me", "s3cret").serve();
     let tree = Tree::new();
     let registry = "plugins.'io.containerd.grpc.v1.cri'.registry";

@@ -86,6 +86,26 @@ fn settings_of_all_hosts_in_k3s_file_are_for_those_without_their_own() {
 }
 
 #[test]
+fn no_settings_in_a_config_toml_are_for_all_hosts() {
+    let tls = ServerTls::for_another_host();
+    let registry = registry().serve_tls(&tls);
+    let tree = Tree::new();
+    let table = "plugins.'io.containerd.grpc.v1.cri'.registry";
+    let file = tree.write(
+        "config.toml",
+        &format!(
+            "[{table}.mirrors.'registry.example']\nendpoint = ['{}']\n\
+             [{table}.configs.'*'.tls]\ninsecure_skip_verify = true\n",
+            registry.url("")
+        ),
+    );
+    let paths = transship::config::Paths::isolated(tree.path());
+    let config = tree.config_of(Registries::load_containerd_config(&file, &paths).unwrap());
+    let error = tree.open_by(&config, LOGICAL).unwrap_err();
+    assert!(transship::error::one_line(&error).contains("certificate"), "{error:?}");
+}
+
+#[test]
 fn who_shows_another_s_certificate_is_not_asked_in_the_clear() {
     let (tls, other) = (ServerTls::signed_by_ca(), ServerTls::signed_by_ca());
     let registry = registry().requiring_basic("me", "s3cret").serve_tls(&tls);

@@ -6,7 +6,7 @@ use super::{Defaults, Invalid, Scheme};
 use crate::safe_url::{self, SafeUrl};
 
 /// The registry whose API is elsewhere, and where.
-const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+pub(super) const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 const API: &str = "/v2";
 
 /// A URL before which nothing stands, and behind which the repository follows.
@@ -43,7 +43,7 @@ impl Base {
         let is_odd = matches!(port_of(host), Some(port) if port != "443");
         let base = Self::parse(text, if is_localhost(host) && is_odd { "http" } else { "https" })?;
         let path = clean(base.url.path());
-        let base = if base.url.host() == DOCKER_HUB.0 { Self::at(base.scheme(), DOCKER_HUB.1)? } else { base };
+        let base = if base.url.authority() == DOCKER_HUB.0 { Self::at(base.scheme(), DOCKER_HUB.1)? } else { base };
         let url = base.url.with_path(if path.is_empty() { API } else { &path });
         Ok(Self { url, ..base })
     }
@@ -84,6 +84,12 @@ impl Base {
         Ok(Self { url, is_port_80: port_of(host_of(&whole)) == Some("80") })
     }
 
+    /// True for a host, with or without a port, and nothing else.
+    pub(super) fn is_host(text: &str) -> bool {
+        let is_url = Self::at("https", text).is_ok_and(|base| base.url.path() == "/");
+        is_url && !text.contains(['/', '*'])
+    }
+
     fn scheme(&self) -> &'static str {
         if self.url.is_https() { "https" } else { "http" }
     }
@@ -91,6 +97,11 @@ impl Base {
     /// True where TLS settings for plain http mean that https is tried before.
     pub(super) fn may_be_https(&self) -> bool {
         !self.url.is_https() && !self.is_port_80
+    }
+
+    /// True where http can be asked when https does not answer: at the port of https it cannot.
+    pub(super) fn may_be_http(&self) -> bool {
+        !self.url.is_https() && self.url.port() != 443
     }
 
     /// True when this is where the registry `domain` is asked.
@@ -118,7 +129,7 @@ pub(super) fn is_localhost(host: &str) -> bool {
 }
 
 /// The host and the port of a URL, or of what is one without its scheme.
-fn host_of(text: &str) -> &str {
+pub(super) fn host_of(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.split_once('/').map_or(rest, |(host, _)| host)
 }

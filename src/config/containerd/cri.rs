@@ -3,14 +3,13 @@
 
 use std::path::Path;
 
-use log::{debug, warn};
+use log::warn;
 
-use super::document::{Document, Fields, Key, Node};
+use super::document::{self, Document, Fields, Key, Node};
 use super::host_entry::HostEntry;
 use super::mirrors::{Dialect, Mirrors};
 use super::{HostsDirs, Invalid};
-use crate::config::bounded;
-use crate::config::error::{Error, MAX_FILE_SIZE};
+use crate::config::error::Error;
 use crate::config::paths::Paths;
 
 /// Where the table is in files of version 3, where in those before, and where in those of the first version, which need
@@ -29,12 +28,10 @@ pub struct CriRegistry {
 }
 
 impl CriRegistry {
-    /// Reads a config.toml. Without mirrors and without a `config_path`, the directories count that containerd has for
-    /// that: [`Paths::default_hosts_dirs`].
+    /// Reads a config.toml. Without mirrors, without TLS settings and without a `config_path`, the directories count that
+    /// containerd has for that: [`Paths::default_hosts_dirs`].
     pub fn load(file: &Path, paths: &Paths) -> Result<Self, Error> {
-        debug!("registries configuration: {}", file.display());
-        let bytes = bounded::read(file, MAX_FILE_SIZE);
-        Self::parse(&bytes.map_err(|source| Error::Read { path: file.to_owned(), source })?, file, paths)
+        Self::parse(&document::read(file)?, file, paths)
     }
 
     /// The same of a file that is in memory; `file` is its name in errors.
@@ -54,7 +51,11 @@ impl CriRegistry {
             Some(_) if table.has_mirrors() => return beside("mirrors"),
             Some(_) if table.has_tls() => return beside("configs with tls"),
             Some(path) => Some(config_path(&document, &fields, path)),
-            None if table.has_mirrors() || table.has_tls() => None,
+            None if table.has_mirrors() => None,
+            None if table.has_tls() => {
+                warn_of_tls(&document, &fields, paths);
+                None
+            }
             None => Some(HostsDirs::of_roots(paths.default_hosts_dirs())),
         };
         Ok(Self { table, dirs })
@@ -124,8 +125,20 @@ fn warn_of_imports(document: &Document<'_>) -> Result<(), Error> {
 
 /// It may be another program's file, or one that leaves the table to its imports.
 fn warn_of_defaults(file: &Path, paths: &Paths) {
+    warn!("{} has no registry table of the CRI: what counts is {}", file.display(), defaults(paths));
+}
+
+/// They are for the table's own hosts: a directory has its own for each of its hosts.
+fn warn_of_tls(document: &Document<'_>, fields: &Fields<'_>, paths: &Paths) {
+    if let Some(node) = fields.get("configs") {
+        let place = document.place(node.at);
+        warn!("{place}: configs with tls count alone: what is not read is {}", defaults(paths));
+    }
+}
+
+fn defaults(paths: &Paths) -> String {
     let dirs: Vec<_> = paths.default_hosts_dirs().iter().map(|dir| dir.display().to_string()).collect();
-    warn!("{} has no registry table of the CRI: what counts is {}", file.display(), dirs.join(", then "));
+    dirs.join(", then ")
 }
 
 /// The directories that are named. Where none of them is, nothing is said of any registry.

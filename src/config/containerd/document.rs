@@ -1,16 +1,22 @@
 //! A file of TOML or YAML as one tree that knows where everything is, with its tables in the order of the file: the order
 //! of hosts and of rules counts, and each message names a line.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use log::warn;
+use log::{debug, warn};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
 use super::Invalid;
-use crate::config::error::{Error, Place};
+use crate::config::bounded;
+use crate::config::error::{Error, MAX_FILE_SIZE, Place};
 use crate::config::pairs::Pairs;
+
+/// How many warnings are remembered.
+const MAX_TOLD: usize = 1024;
 
 /// A file that was read.
 pub(super) struct Document<'a> {
@@ -42,7 +48,7 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Spot {
     Offset(usize),
     Line(u64, u64),
@@ -63,8 +69,9 @@ impl<'a> Document<'a> {
         Ok(Self { file, text, root })
     }
 
-    pub(super) fn file(&self) -> &'a Path {
-        self.file
+    /// A file that this one names: paths are meant from its directory.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
     pub(super) fn place(&self, at: Spot) -> Place {
@@ -91,7 +98,7 @@ impl<'a> Document<'a> {
     pub(super) fn fields<'n>(&'n self, node: &'n Node, name: &'n str, known: &[&str]) -> Result<Fields<'n>, Error> {
         let entries = self.entries(node, name)?;
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
-            warn!("{}: unknown key `{}` is ignored", self.place(key.at), joined(name, &key.name));
+            warn_once(&format!("{}: unknown key `{}` is ignored", self.place(key.at), joined(name, &key.name)));
         }
         Ok(Fields { document: self, name, entries })
     }
@@ -190,6 +197,23 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// The bytes of a file that must be there.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    debug!("registries configuration: {}", file.display());
+    bounded::read(file, MAX_FILE_SIZE).map_err(|source| Error::Read { path: file.to_owned(), source })
+}
+
+/// A hosts.toml is read for each image anew, and what is wrong with it is not news then.
+fn warn_once(message: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = told.len() >= MAX_TOLD || told.insert(message.to_owned());
+    drop(told);
+    if is_new {
+        warn!("{message}");
+    }
+}
+
 fn as_text<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, Error> {
     std::str::from_utf8(bytes).map_err(|error| Error::utf8(file, bytes, error))
 }
@@ -201,14 +225,23 @@ fn joined(table: &str, key: &str) -> String {
 /// TOML's reader sorts by name; the places tell the order of the file.
 fn of_table(table: DeTable<'_>) -> Value {
     let entry = |(key, value): (toml::Spanned<_>, toml::Spanned<DeValue<'_>>)| {
-        let at = key.span().start;
+        let at = Spot::Offset(key.span().start);
         let node = Node { at: Spot::Offset(value.span().start), value: of_value(value.into_inner()) };
         let name: std::borrow::Cow<'_, str> = key.into_inner();
-        (at, (Key { at: Spot::Offset(at), name: name.into_owned() }, node))
+        (Key { at, name: name.into_owned() }, node)
     };
     let mut entries: Vec<_> = table.into_iter().map(entry).collect();
-    entries.sort_by_key(|(at, _)| *at);
-    Value::Table(entries.into_iter().map(|(_, entry)| entry).collect())
+    entries.sort_by_key(first_spot);
+    Value::Table(entries)
+}
+
+/// Where a file first speaks of an entry: a table may have its own header behind those of the tables in it.
+fn first_spot((key, node): &(Key, Node)) -> Spot {
+    let inner = match &node.value {
+        Value::Table(entries) => entries.first().map(first_spot),
+        _ => None,
+    };
+    inner.map_or(key.at, |inner| inner.min(key.at))
 }
 
 fn of_value(value: DeValue<'_>) -> Value {

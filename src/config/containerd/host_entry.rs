@@ -8,16 +8,18 @@ use super::certificates;
 use super::rewrite::{Rewrites, Rewritten};
 use super::{Defaults, Invalid};
 use crate::config::certs_d::CertsDir;
-use crate::config::credentials::Credentials;
 use crate::config::error::{Error, Place};
-use crate::config::host::{Capabilities, Host, HostHeader};
+use crate::config::host::{Capabilities, Host, HostCredentials, HostHeader};
 use crate::config::pull_source::PullSource;
 use crate::reference::Reference;
 
 /// A host as a file describes it. The files that it names are read when an image is asked for.
 #[derive(Debug, Clone)]
 pub(super) struct HostEntry {
+    /// Where it is written, or where it would be.
     pub(super) place: Place,
+    /// Nothing is said of it.
+    pub(super) is_unsaid: bool,
     /// `None` for the registry that the image is named for.
     pub(super) base: Option<Base>,
     pub(super) capabilities: Capabilities,
@@ -27,7 +29,7 @@ pub(super) struct HostEntry {
     pub(super) headers: Vec<HostHeader>,
     pub(super) dial_timeout: Option<Duration>,
     pub(super) rewrites: Rewrites,
-    pub(super) credentials: Option<(Credentials, Place)>,
+    pub(super) credentials: Option<HostCredentials>,
 }
 
 /// The files with certificates for a host.
@@ -51,8 +53,14 @@ pub(super) struct ClientFiles {
 impl HostEntry {
     /// A host of which nothing is said, but where nothing is said.
     pub(super) fn unsaid(place: Place) -> Self {
+        Self { is_unsaid: true, ..Self::at(place) }
+    }
+
+    /// A host of which nothing more is said than where it is written.
+    pub(super) fn at(place: Place) -> Self {
         Self {
             place,
+            is_unsaid: false,
             base: None,
             capabilities: Capabilities::ALL,
             certificates: Certificates::None,
@@ -70,21 +78,19 @@ impl HostEntry {
         let skip_verify = self.skip_verify.or(is_this_machine.then_some(true));
         let certs = self.certificates.read().map_err(|source| self.invalid(Invalid::Certificates(source)))?;
         let has_tls = defaults.tls || skip_verify.is_some() || self.certificates.are_named(&certs);
-        let or_http = has_tls && base.may_be_https();
-        let (credentials, credentials_place) = self.credentials.clone().unzip();
+        let is_https = has_tls && base.may_be_https();
         let host = Host {
-            or_http,
+            or_http: is_https && base.may_be_http(),
             capabilities: self.capabilities,
             certs,
             skip_verify: skip_verify.unwrap_or_default(),
             headers: self.headers.clone(),
             dial_timeout: self.dial_timeout,
-            credentials,
-            credentials_place,
+            credentials: self.credentials.clone(),
             namespace: (!base.is_of(domain)).then(|| domain.to_owned()),
             rewrite: None,
-            place: Some(self.place.clone()),
-            base: if or_http { base.url.over_https() } else { base.url.clone() },
+            place: (!self.is_unsaid).then(|| self.place.clone()),
+            base: if is_https { base.url.over_https() } else { base.url.clone() },
         };
         Ok((base, host))
     }

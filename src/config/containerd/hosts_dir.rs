@@ -85,5 +85,5 @@ fn read(directory: &Path) -> Result<Vec<HostEntry>, Error> {
         return hosts_toml::parse(&bytes, &file);
     }
     let certificates = Certificates::Directory(directory.to_owned());
-    Ok(vec![HostEntry { certificates, ..HostEntry::unsaid(Place::of_file(directory)) }])
+    Ok(vec![HostEntry { certificates, ..HostEntry::at(Place::of_file(directory)) }])
 }

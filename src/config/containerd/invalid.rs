@@ -36,8 +36,11 @@ pub enum Invalid {
     /// A header that cannot be sent. Its value may be a secret.
     #[error("{0:?} with this value is no HTTP header")]
     Header(String),
-    /// A time that cannot be read.
-    #[error("{0:?} is not a time, expected such as 500ms, 3s or 1m30s")]
+    /// A header that says where a request ends, or whom it is for. Its value may be a secret.
+    #[error("{0:?} is not for a file to set")]
+    Framing(String),
+    /// A time that cannot be read, or is more than an hour.
+    #[error("{0:?} is not a time up to an hour, expected such as 500ms, 3s or 1m30s")]
     Duration(String),
     /// A file of certificates that cannot be used. Prints as its cause.
     #[error("{0}")]
@@ -89,6 +92,9 @@ pub enum Invalid {
     /// A host that no reference can name.
     #[error("{0:?} is not a registry, expected such as quay.io, localhost:5000 or \"*\"")]
     Registry(String),
+    /// A registry that is to have mirrors and has none, and is not to be asked itself.
+    #[error("no endpoint of {0} is named, and the registry itself is not to be asked")]
+    NoEndpoint(String),
     /// Nobody may be asked for the image.
     #[error("no host may be asked for {0}: each lacks the capability \"pull\"")]
     NoPull(String),

@@ -3,18 +3,13 @@
 
 use std::path::Path;
 
-use log::debug;
-
-use super::document::Document;
+use super::document::{self, Document};
 use super::mirrors::{Dialect, Mirrors};
-use crate::config::bounded;
-use crate::config::error::{Error, MAX_FILE_SIZE};
+use crate::config::error::Error;
 
 /// Reads a registries.yaml.
 pub(super) fn load(file: &Path) -> Result<Mirrors, Error> {
-    debug!("registries configuration: {}", file.display());
-    let bytes = bounded::read(file, MAX_FILE_SIZE);
-    parse(&bytes.map_err(|source| Error::Read { path: file.to_owned(), source })?, file)
+    parse(&document::read(file)?, file)
 }
 
 pub(super) fn parse(bytes: &[u8], file: &Path) -> Result<Mirrors, Error> {

@@ -1,12 +1,10 @@
 //! A table of registries with their mirrors, and of hosts with their settings: the same in a config.toml of containerd and
 //! in k3s' registries.yaml, but for a few words.
 
-use std::path::{Path, PathBuf};
-
 use log::warn;
 
 use super::Invalid;
-use super::base::Base;
+use super::base::{Base, DOCKER_HUB, host_of};
 use super::document::{Document, Key, Node};
 use super::host_entry::{Certificates, ClientFiles, HostEntry};
 use super::hosts_toml::headers;
@@ -15,7 +13,7 @@ use crate::config::auth_file;
 use crate::config::credentials::Credentials;
 use crate::config::domain::is_domain;
 use crate::config::error::{Error, Place};
-use crate::config::host::{Capabilities, HostHeader};
+use crate::config::host::{Capabilities, HostCredentials, HostHeader};
 
 /// The key for registries without mirrors of their own, and in k3s' file for hosts without settings of their own.
 const WILDCARD: &str = "*";
@@ -36,21 +34,24 @@ pub struct Mirrors {
     no_default_endpoint: bool,
     registries: Vec<(String, Mirror)>,
     settings: Vec<HostSettings>,
+    /// The older table of who we are, which counts before `settings`.
+    auths: Vec<(String, HostCredentials)>,
     headers: Vec<HostHeader>,
 }
 
 #[derive(Debug, Clone)]
 struct Mirror {
+    place: Place,
     endpoints: Vec<(Place, Base)>,
     rewrites: Rewrites,
 }
 
 /// What is said of a host, whatever it is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct HostSettings {
+struct HostSettings {
     host: String,
     tls: Option<TlsSettings>,
-    credentials: Option<(Credentials, Place)>,
+    credentials: Option<HostCredentials>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,14 +98,15 @@ impl Mirrors {
         let reading = Reading { document, dialect };
         let mut registries = Vec::new();
         for (key, node) in table.entries("mirrors")? {
-            registries.push((reading.registry(key)?, reading.mirror(key, node)?));
+            registries.extend(reading.registry(key, node)?);
         }
         let mut settings = Vec::new();
         for (key, node) in table.entries("configs")? {
-            settings.push(reading.settings(key, node)?);
+            settings.extend(reading.settings(key, node)?);
         }
+        let mut auths = Vec::new();
         for (key, node) in table.entries("auths")? {
-            settings.push(reading.auth(key, node)?);
+            auths.extend(reading.auth(key, node)?);
         }
         let headers = table.get("headers").map(|node| headers(document, node, "headers")).transpose()?;
         Ok(Self {
@@ -113,6 +115,7 @@ impl Mirrors {
             no_default_endpoint: false,
             registries,
             settings,
+            auths,
             headers: headers.unwrap_or_default(),
         })
     }
@@ -131,12 +134,12 @@ impl Mirrors {
     }
 
     /// The hosts for images of a registry: its mirrors, or those of all registries, and the registry itself unless it is
-    /// among them.
+    /// among them. Never empty.
     pub(super) fn entries(&self, domain: &str) -> Result<Vec<HostEntry>, Error> {
         let named =
             |name: &str| self.registries.iter().find(|(registry, _)| registry == name).map(|(_, mirror)| mirror);
         let Some(mirror) = named(domain).or_else(|| named(WILDCARD)) else {
-            return Ok(vec![self.entry(domain, &self.place, self.own(domain)?, &Rewrites::default())?]);
+            return Ok(vec![self.own_entry(domain, self.own(domain)?)?]);
         };
         let mut entries = Vec::new();
         let own = self.own(domain)?;
@@ -147,9 +150,19 @@ impl Mirrors {
             entries.push(self.entry(domain, place, base.clone(), rewrites)?);
         }
         if !self.no_default_endpoint && !self.has_own(mirror, domain, &own) {
-            entries.push(self.entry(domain, &self.place, own, &Rewrites::default())?);
+            entries.push(self.own_entry(domain, own)?);
+        }
+        if entries.is_empty() {
+            let source = Invalid::NoEndpoint(domain.to_owned());
+            return Err(Error::Containerd { place: mirror.place.clone(), source });
         }
         Ok(entries)
+    }
+
+    /// The registry itself, which no list of endpoints names.
+    fn own_entry(&self, domain: &str, own: Base) -> Result<HostEntry, Error> {
+        let is_unsaid = self.tls(&own).is_none();
+        Ok(HostEntry { is_unsaid, ..self.entry(domain, &self.place, own, &Rewrites::default())? })
     }
 
     /// True when the registry itself is among its endpoints. For k3s it is not where the name that it is asked for is
@@ -165,7 +178,7 @@ impl Mirrors {
 
     /// The registry itself.
     fn own(&self, domain: &str) -> Result<Base, Error> {
-        let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
+        let host = if domain == DOCKER_HUB.0 { DOCKER_HUB.1 } else { domain };
         self.dialect.base(host).map_err(|source| Error::Containerd { place: self.place.clone(), source })
     }
 
@@ -183,7 +196,7 @@ impl Mirrors {
             rewrites: rewrites.clone(),
             credentials: self.credentials(&base),
             base: Some(base),
-            ..HostEntry::unsaid(place.clone())
+            ..HostEntry::at(place.clone())
         })
     }
 
@@ -196,10 +209,12 @@ impl Mirrors {
         self.settings.iter().find(|settings| settings.host == WILDCARD)?.tls.as_ref()
     }
 
-    /// Who we are to a host, and where that is written.
-    pub(super) fn credentials(&self, base: &Base) -> Option<(Credentials, Place)> {
-        let mut of_host = self.settings.iter().filter(|settings| base.is_of(&settings.host));
-        of_host.find_map(|settings| settings.credentials.clone())
+    /// Who we are to a host.
+    pub(super) fn credentials(&self, base: &Base) -> Option<HostCredentials> {
+        let of_auths = self.auths.iter().map(|(host, credentials)| (host, Some(credentials)));
+        let of_configs = self.settings.iter().map(|settings| (&settings.host, settings.credentials.as_ref()));
+        let mut of_host = of_auths.chain(of_configs).filter(|(host, _)| base.is_of(host));
+        of_host.find_map(|(_, credentials)| credentials.cloned())
     }
 }
 
@@ -209,12 +224,20 @@ struct Reading<'d> {
 }
 
 impl Reading<'_> {
-    /// A registry that references can name, or any.
-    fn registry(&self, key: &Key) -> Result<String, Error> {
+    /// A registry that references can name, or any. Others have no images, so what is said of them is not read.
+    fn registry(&self, key: &Key, node: &Node) -> Result<Option<(String, Mirror)>, Error> {
         if key.name == WILDCARD || is_domain(&key.name) {
-            return Ok(key.name.clone());
+            return Ok(Some((key.name.clone(), self.mirror(key, node)?)));
         }
-        Err(self.document.invalid(key.at, Invalid::Registry(key.name.clone())))
+        if !Base::is_host(&key.name) {
+            return Err(self.document.invalid(key.at, Invalid::Registry(key.name.clone())));
+        }
+        warn!(
+            "{}: mirrors.{:?} is of no registry: no image can be named for it",
+            self.document.place(key.at),
+            key.name
+        );
+        Ok(None)
     }
 
     /// The endpoints, each once.
@@ -229,15 +252,15 @@ impl Reading<'_> {
             }
         }
         let rewrites = fields.get("rewrite").map(|node| Rewrites::read(self.document, node, "rewrite")).transpose()?;
-        Ok(Mirror { endpoints, rewrites: rewrites.unwrap_or_default() })
+        Ok(Mirror { place: self.document.place(key.at), endpoints, rewrites: rewrites.unwrap_or_default() })
     }
 
-    fn settings(&self, key: &Key, node: &Node) -> Result<HostSettings, Error> {
+    /// `None` for what is of no host: nobody may get what was meant for another.
+    fn settings(&self, key: &Key, node: &Node) -> Result<Option<HostSettings>, Error> {
         let name = format!("configs.{:?}", key.name);
         let is_of_all = key.name == WILDCARD && self.dialect == Dialect::K3s;
-        if !is_of_all && !is_domain(&key.name) {
-            let place = self.document.place(key.at);
-            warn!("{place}: {name} is of no host: a name such as registry.example:5000 is expected");
+        if !is_of_all && !self.is_host(key, &name, &key.name) {
+            return Ok(None);
         }
         // Who we are is for one host.
         let known = if is_of_all { &["tls"][..] } else { &["auth", "tls"] };
@@ -245,15 +268,29 @@ impl Reading<'_> {
         let auth = fields.get("auth").filter(|_| !is_of_all);
         let credentials = auth.map(|node| self.credentials(node, &format!("{name}.auth"))).transpose()?;
         let tls = fields.get("tls").map(|node| self.tls(node, &name)).transpose()?;
-        Ok(HostSettings { host: key.name.clone(), tls, credentials: credentials.flatten() })
+        Ok(Some(HostSettings { host: key.name.clone(), tls, credentials: credentials.flatten() }))
     }
 
     /// An entry of the older table, in which hosts are URLs.
-    fn auth(&self, key: &Key, node: &Node) -> Result<HostSettings, Error> {
-        let host = key.name.split_once("://").map_or(key.name.as_str(), |(_, host)| host);
-        let host = host.split_once('/').map_or(host, |(host, _)| host).to_owned();
-        let credentials = self.credentials(node, &format!("auths.{:?}", key.name))?;
-        Ok(HostSettings { host, tls: None, credentials })
+    fn auth(&self, key: &Key, node: &Node) -> Result<Option<(String, HostCredentials)>, Error> {
+        let name = format!("auths.{:?}", key.name);
+        let host = host_of(&key.name);
+        if !self.is_host(key, &name, host) {
+            return Ok(None);
+        }
+        // What docker's own tools call it.
+        let host = if host == "index.docker.io" { DOCKER_HUB.0 } else { host };
+        Ok(self.credentials(node, &name)?.map(|credentials| (host.to_owned(), credentials)))
+    }
+
+    /// Whether the host of a key is one; a word about each that is none.
+    fn is_host(&self, key: &Key, name: &str, host: &str) -> bool {
+        let is_host = Base::is_host(host);
+        if !is_host {
+            let place = self.document.place(key.at);
+            warn!("{place}: {name} is of no host and is ignored: a name such as registry.example:5000 is expected");
+        }
+        is_host
     }
 
     fn tls(&self, node: &Node, name: &str) -> Result<TlsSettings, Error> {
@@ -262,7 +299,8 @@ impl Reading<'_> {
         let fields = self.document.fields(node, &name, &keys)?;
         let client = match (fields.text("cert_file")?, fields.text("key_file")?) {
             (Some(certificate), Some(key)) => {
-                Some(ClientFiles { certificate: self.path(certificate), key: Some(self.path(key)) })
+                let (certificate, key) = (self.document.beside(certificate), Some(self.document.beside(key)));
+                Some(ClientFiles { certificate, key })
             }
             (None, None) => None,
             _ => return Err(self.document.invalid(node.at, Invalid::HalfClient)),
@@ -270,32 +308,34 @@ impl Reading<'_> {
         Ok(TlsSettings {
             place: self.document.place(node.at),
             certificates: Certificates::Files {
-                authorities: fields.text("ca_file")?.map(|path| self.path(path)).into_iter().collect(),
+                authorities: fields.text("ca_file")?.map(|path| self.document.beside(path)).into_iter().collect(),
                 clients: client.into_iter().collect(),
             },
             skip_verify: fields.bool("insecure_skip_verify")?,
         })
     }
 
-    fn path(&self, text: &str) -> PathBuf {
-        self.document.file().parent().unwrap_or(Path::new("")).join(text)
-    }
-
     /// A user and a password count before an identity token, and that before both in one. Nothing set is nobody.
-    fn credentials(&self, node: &Node, name: &str) -> Result<Option<(Credentials, Place)>, Error> {
-        let place = self.document.place(node.at);
+    fn credentials(&self, node: &Node, name: &str) -> Result<Option<HostCredentials>, Error> {
         let token = self.dialect.identity_token();
         let fields = self.document.fields(node, name, &["username", "password", "auth", token])?;
-        if let Some(username) = fields.text("username")? {
-            return Ok(Some((Credentials::basic(username, fields.text("password")?.unwrap_or_default()), place)));
+        let (username, password) = (fields.text("username")?, fields.text("password")?);
+        let place = self.document.place(node.at);
+        if username.is_none() && password.is_some() {
+            warn!("{place}: {name} has a password without a username, which is not used");
         }
-        if let Some(token) = fields.text(token)? {
-            return Ok(Some((Credentials::basic("", "").with_identity_token(token), place)));
-        }
-        let Some(auth) = fields.text("auth")? else { return Ok(None) };
-        let text = auth_file::decode(auth, name).ok();
-        let pair = text.as_ref().and_then(|text| text.split_once(':'));
-        let (username, password) = pair.ok_or_else(|| self.document.invalid(node.at, Invalid::Auth))?;
-        Ok(Some((Credentials::basic(username, password.trim_matches('\0')), place)))
+        let credentials = if let Some(username) = username {
+            Credentials::basic(username, password.unwrap_or_default())
+        } else if let Some(token) = fields.text(token)? {
+            Credentials::basic("", "").with_identity_token(token)
+        } else if let Some(auth) = fields.text("auth")? {
+            let text = auth_file::decode(auth, name).ok();
+            let pair = text.as_ref().and_then(|text| text.split_once(':'));
+            let (username, password) = pair.ok_or_else(|| self.document.invalid(node.at, Invalid::Auth))?;
+            Credentials::basic(username, password.trim_matches('\0'))
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(HostCredentials { credentials, place }))
     }
 }

@@ -107,33 +107,31 @@ impl Registries {
     /// The hosts for an image, in their order, whatever they may be asked for. The last one stands for the registry
     /// itself. Never empty.
     pub fn hosts(&self, logical: &Reference) -> Result<Vec<PullSource>, Error> {
-        let domain = logical.domain();
-        let (entries, defaults) = match self {
-            Self::HostsDir(dirs) => (dirs.entries(domain)?, dirs.defaults),
-            Self::HostsToml(file) => (file.0.clone(), Defaults::default()),
-            Self::Cri(registry) => (registry.entries(domain)?, Defaults::default()),
-            Self::K3s(mirrors) => (mirrors.entries(domain)?, Defaults::default()),
-        };
+        let (entries, defaults) = self.entries(logical.domain())?;
         host_entry::pull_sources(&entries, logical, defaults)
     }
 
     /// Those that may be asked for content, the last being the primary. Never empty.
     pub fn pull_sources(&self, logical: &Reference) -> Result<Vec<PullSource>, Error> {
-        let mut hosts = self.hosts(logical)?;
-        let place = hosts.last().and_then(|source| source.host.as_ref()?.place.clone());
+        let (entries, defaults) = self.entries(logical.domain())?;
+        let mut hosts = host_entry::pull_sources(&entries, logical, defaults)?;
         hosts.retain(PullSource::can_pull);
-        match (hosts.last_mut(), place) {
-            (Some(last), _) => last.mirror = false,
-            (None, Some(place)) => {
-                return Err(Error::Containerd { place, source: Invalid::NoPull(logical.to_string()) });
-            }
-            (None, None) => {}
+        if let Some(entry) = entries.last().filter(|_| hosts.is_empty()) {
+            let source = Invalid::NoPull(logical.to_string());
+            return Err(Error::Containerd { place: entry.place.clone(), source });
+        }
+        if let Some(last) = hosts.last_mut() {
+            last.mirror = false;
         }
         Ok(hosts)
     }
-}
 
-/// The reason, which is below a drawing of where it is.
-fn last_line(text: &str) -> String {
-    text.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    fn entries(&self, domain: &str) -> Result<(Vec<HostEntry>, Defaults), Error> {
+        Ok(match self {
+            Self::HostsDir(dirs) => (dirs.entries(domain)?, dirs.defaults),
+            Self::HostsToml(file) => (file.0.clone(), Defaults::default()),
+            Self::Cri(registry) => (registry.entries(domain)?, Defaults::default()),
+            Self::K3s(mirrors) => (mirrors.entries(domain)?, Defaults::default()),
+        })
+    }
 }

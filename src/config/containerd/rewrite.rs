@@ -8,6 +8,7 @@ use regex::Regex;
 use super::Invalid;
 use super::document::{Document, Node};
 use crate::config::error::{Error, Place};
+use crate::error;
 use crate::reference::Reference;
 
 /// The rules of one host, in the order of the file. The first whose pattern is found in the repository's name makes the
@@ -34,7 +35,7 @@ impl Rewrites {
     pub(super) fn read(document: &Document<'_>, node: &Node, name: &str) -> Result<Self, Error> {
         let rule = |(key, value): &(super::document::Key, Node)| {
             let pattern = Regex::new(&key.name).map_err(|error| {
-                let problem = super::last_line(&error.to_string());
+                let problem = error::last_line(&error);
                 document.invalid(key.at, Invalid::Pattern { pattern: key.name.clone(), problem })
             })?;
             let replacement = document.text(value, name)?.to_owned();

@@ -90,6 +90,14 @@ fn an_error_names_the_line_and_never_the_secret() {
             "[host.'a.example'.header]\nAuthorization = \"hunter2\\n\"",
             "\"Authorization\" with this value is no HTTP header",
         ),
+        (
+            "[host.'a.example'.header]\nX-Key = 'a'\nHost = 'hunter2'",
+            "/d/hosts.toml:3:1: \"Host\" is not for a file to set",
+        ),
+        ("[header]\nContent-length = 'hunter2'", "/d/hosts.toml:2:1: \"Content-length\" is not for a file to set"),
+        ("[header]\nTransfer-Encoding = 'hunter2'", "\"Transfer-Encoding\" is not for a file to set"),
+        ("[header]\nCONNECTION = 'hunter2'", "\"CONNECTION\" is not for a file to set"),
+        ("[header]\nTrailer = 'hunter2'", "\"Trailer\" is not for a file to set"),
         ("dial_timeout = '3 seconds'", "\"3 seconds\" is not a time"),
         (
             "[host.'a.example'.rewrite]\n'(' = 'x'",
@@ -113,13 +121,53 @@ fn what_the_file_says_of_its_server_holds_where_it_names_none() {
 
 #[test]
 fn times_are_those_of_go() {
-    for (text, milliseconds) in
-        [("'3s'", Some(3000)), ("'1h'", Some(3_600_000)), ("'1.5s'", Some(1500)), ("'0'", None), ("'0s'", None)]
-    {
+    for (text, milliseconds) in [
+        ("'3s'", Some(3000)),
+        ("'1h'", Some(3_600_000)),
+        ("'1.5s'", Some(1500)),
+        ("'1m30s'", Some(90_000)),
+        ("'0'", None),
+        ("'0s'", None),
+        ("'5000\u{b5}s'", Some(5)),
+        ("'5000\u{3bc}s'", Some(5)),
+    ] {
         let entries = parse(&format!("dial_timeout = {text}")).unwrap();
         assert_eq!(entries[0].dial_timeout.map(|time| time.as_millis()), milliseconds, "{text}");
     }
-    for text in ["''", "'-3s'", "'PT3S'", "'3'", "'s'"] {
+    for text in ["''", "'-3s'", "'PT3S'", "'3'", "'s'", "'.5s'", "'1.s'", "'1s1h'", "'+3s'"] {
         assert!(parse(&format!("dial_timeout = {text}")).is_err(), "{text}");
+    }
+    for text in ["'1h1ns'", "'9223372036854775807s'", "'99999999999999999999h'"] {
+        let error = parse(&format!("dial_timeout = {text}")).unwrap_err();
+        assert!(error.contains("/d/hosts.toml:1:16: ") && error.contains("is not a time up to an hour"), "{error}");
+    }
+}
+
+#[test]
+fn hosts_are_in_the_order_in_which_the_file_first_speaks_of_them() {
+    for text in [
+        "[host.'b'.header]\nX = 'y'\n[host.'a']\n[host.'b']\n",
+        "[host.'b'.header]\nX = 'y'\n[host.'a'.header]\nX = 'y'\n[host.'a']\n[host.'b']\n",
+        "host.'b'.header.X = 'y'\nhost.'a'.capabilities = ['pull']\nhost.'b'.capabilities = ['pull']\n",
+        "[host]\n'b' = {}\n'a' = {}\n",
+    ] {
+        let entries = parse(text).unwrap();
+        let hosts: Vec<_> = entries.iter().filter_map(|entry| Some(entry.base.as_ref()?.url.host())).collect();
+        assert_eq!(hosts, ["b", "a"], "{text}");
+    }
+}
+
+#[test]
+fn http_at_the_port_of_https_means_https_where_there_are_settings_of_tls() {
+    for (url, base, or_http) in [
+        ("http://m.example:5000", "https://m.example:5000/v2", true),
+        ("http://m.example", "https://m.example/v2", true),
+        ("http://m.example:443", "https://m.example/v2", false),
+        ("http://m.example:80", "http://m.example/v2", false),
+        ("https://m.example", "https://m.example/v2", false),
+    ] {
+        let [server] = parse(&format!("server = '{url}'\nskip_verify = true")).unwrap().try_into().unwrap();
+        let (_, host) = server.host("quay.io", super::super::Defaults::default()).unwrap();
+        assert_eq!((host.base.to_string().as_str(), host.or_http), (base, or_http), "{url}");
     }
 }

@@ -110,13 +110,88 @@ fn settings_are_those_of_the_endpoint_s_host_alone() {
          [{CRI}.auths.'https://quay.io']\nauth = 'dTpw'\n[{CRI}.headers]\nX-From = ['here']"
     );
     let entries = cri(&text).unwrap().table_entries("quay.io").unwrap();
-    let users: Vec<_> =
-        entries.iter().map(|entry| entry.credentials.as_ref().map(|(credentials, _)| credentials.username())).collect();
+    let users: Vec<_> = entries.iter().map(user).collect();
     assert_eq!(users, [Some("me"), None, Some("u")]);
     assert!(format!("{:?}", entries[0].certificates).contains("/ca.pem"));
     assert!(!format!("{:?}", entries[1].certificates).contains(".pem"));
     assert!(entries.iter().all(|entry| entry.headers[0].name == "X-From"));
     assert!(!format!("{entries:?}").contains("secret"));
+}
+
+/// Who we are to each host, and whether any certificate is good there.
+fn settings(entries: &[HostEntry]) -> Vec<(Option<&str>, Option<bool>)> {
+    entries.iter().map(|entry| (user(entry), entry.skip_verify)).collect()
+}
+
+fn user(entry: &HostEntry) -> Option<&str> {
+    entry.credentials.as_ref().map(|of_host| of_host.credentials.username())
+}
+
+#[test]
+fn settings_of_what_is_no_host_are_nobody_s() {
+    for key in ["m.example/foo", "https://m.example", "*.example", "m example", "*", ""] {
+        let text = format!(
+            "[{CRI}.mirrors.'quay.io']\nendpoint = ['https://m.example']\n\
+             [{CRI}.configs.'{key}'.tls]\ninsecure_skip_verify = true\n\
+             [{CRI}.configs.'{key}'.auth]\nusername = 'me'\npassword = 'secret'\n"
+        );
+        let entries = cri(&text).unwrap().table_entries("quay.io").unwrap();
+        assert_eq!(settings(&entries), [(None, None), (None, None)], "{key}");
+    }
+}
+
+#[test]
+fn an_address_of_ipv6_is_a_host_and_no_registry() {
+    for host in ["[::1]:5000", "[fd00::1]:5000", "[fd00::1]", "fd00::1"] {
+        let endpoint = if host.contains('[') { host.to_owned() } else { format!("[{host}]") };
+        let text = format!(
+            "mirrors:\n  quay.io:\n    endpoint: ['https://{endpoint}']\n  '{host}':\n    endpoint: [m.example]\n\
+             configs:\n  '{host}':\n    tls:\n      insecure_skip_verify: true\n    auth:\n      username: me\n"
+        );
+        let entries = k3s(&text).unwrap().entries("quay.io").unwrap();
+        assert_eq!(settings(&entries), [(Some("me"), Some(true)), (None, None)], "{host}");
+    }
+}
+
+#[test]
+fn of_one_host_the_older_table_says_who_we_are_and_the_newer_one_the_rest() {
+    let text = format!(
+        "[{CRI}.mirrors.'quay.io']\nendpoint = ['https://m.example']\n\
+         [{CRI}.configs.'m.example'.auth]\nusername = 'newer'\n\
+         [{CRI}.configs.'m.example'.tls]\ninsecure_skip_verify = true\n\
+         [{CRI}.auths.'https://m.example']\nusername = 'older'\n[{CRI}.auths.'m.example/foo bar']\nusername = 'x'\n"
+    );
+    let entries = cri(&text).unwrap().table_entries("quay.io").unwrap();
+    assert_eq!(settings(&entries), [(Some("older"), Some(true)), (None, None)]);
+    let text = "mirrors:\n  quay.io:\n    endpoint: [m.example]\nconfigs:\n  '*':\n    tls:\n      \
+                insecure_skip_verify: true\nauths:\n  m.example:\n    username: me\n";
+    let entries = k3s(text).unwrap().entries("quay.io").unwrap();
+    assert_eq!(settings(&entries), [(Some("me"), Some(true)), (None, Some(true))], "it says nothing of TLS");
+    let text = format!("[{CRI}.auths.'https://index.docker.io/v1/']\nusername = 'me'\n");
+    assert_eq!(settings(&cri(&text).unwrap().table_entries("docker.io").unwrap()), [(Some("me"), None)]);
+}
+
+#[test]
+fn a_registry_that_is_not_asked_and_has_no_endpoint_is_an_error() {
+    let text = "mirrors:\n  docker.io:\n  quay.io:\n    endpoint: []\n  '*':\n    endpoint: [m.example]\n";
+    let table = k3s(text).unwrap().without_default_endpoint();
+    for (domain, line) in [("docker.io", 2), ("quay.io", 3)] {
+        let error = one_line(&table.entries(domain).unwrap_err());
+        let expected = format!(
+            "registries.yaml:{line}:3: no endpoint of {domain} is named, and the registry itself is not to be asked"
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
+    assert_eq!(urls(&table.entries("ghcr.io").unwrap()), ["https://m.example/v2"]);
+}
+
+#[test]
+fn the_hub_at_another_port_is_another_host_to_k3s() {
+    let text = "mirrors:\n  docker.io:\n    endpoint: ['https://docker.io:5000/foo', 'https://docker.io/foo']\n";
+    let entries = k3s(text).unwrap().entries("docker.io").unwrap();
+    let expected =
+        ["https://docker.io:5000/foo", "https://registry-1.docker.io/foo", "https://registry-1.docker.io/v2"];
+    assert_eq!(urls(&entries), expected);
 }
 
 #[test]
