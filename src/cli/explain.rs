@@ -9,6 +9,7 @@ use super::args::{ExplainArgs, Global};
 use super::output::print_done;
 use super::{Failure, explain_fetch, settings};
 use crate::config::certs_d::CertsDir;
+use crate::config::credentials::Credentials;
 use crate::config::policy_json::Requirement;
 use crate::config::registries_conf::Location;
 use crate::config::{Config, Host, PullSource};
@@ -16,6 +17,7 @@ use crate::error;
 use crate::manifest::PlatformChoice;
 use crate::policy::{self, Policy};
 use crate::reference::{ImageReference, Reference};
+use crate::registry::Identity;
 use crate::source::Options;
 
 pub(super) fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode, Failure> {
@@ -139,14 +141,15 @@ impl Explainer {
 
     /// Whose credentials would be sent; never the secret.
     fn credentials(&self, logical: &Reference, source: &PullSource) -> Result<Value, Failure> {
-        let physical = &source.physical;
-        if self.options.anonymous {
-            return Ok(Value::Null);
-        }
-        let explicit = self.options.identity.as_ref().filter(|_| physical.domain() == logical.domain());
-        if let Some(identity) = explicit {
-            let username = identity.credentials.as_ref().map(|credentials| credentials.username().to_owned());
-            let kind = if identity.token.is_some() { "token" } else { "basic" };
+        if let Some(Identity { credentials, token }) =
+            self.options.explicit_identity(logical.domain(), &source.physical)
+        {
+            let username = credentials.as_ref().map(Credentials::username);
+            let kind = match (&username, token) {
+                (None, None) => return Ok(Value::Null),
+                (Some(_), None) => "basic",
+                (_, Some(_)) => "token",
+            };
             return Ok(json!({"file": null, "key": null, "username": username, "kind": kind}));
         }
         Ok(self.config.credentials_at(source)?.map_or(Value::Null, |found| {

@@ -70,6 +70,18 @@ pub struct Options {
     pub parallel_ranges: Option<ParallelRanges>,
 }
 
+impl Options {
+    /// Who the caller said that we are where `physical` is asked for, for an image of the registry `logical_domain`; `None`
+    /// where that is for the configuration to say. Nobody is somebody too.
+    pub fn explicit_identity(&self, logical_domain: &str, physical: &Reference) -> Option<Identity> {
+        if self.anonymous {
+            return Some(Identity::default());
+        }
+        let domain = self.identity_domain.as_deref().unwrap_or(logical_domain);
+        self.identity.clone().filter(|_| physical.domain() == domain)
+    }
+}
+
 /// Opens an image with the machine's network and no further wishes. See [`open_with`].
 pub fn open(config: &Config, reference: &ImageReference) -> Result<Box<dyn ImageSource>, Error> {
     open_with(config, reference, &Options::default())

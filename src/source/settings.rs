@@ -17,8 +17,7 @@ pub(super) struct Settings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: Health,
     pub(super) config: Config,
-    /// Who may be told who we are said to be.
-    identity_domain: String,
+    logical_domain: String,
     options: Options,
 }
 
@@ -30,7 +29,7 @@ impl Settings {
             clock: network.clock,
             health: network.health,
             config: config.clone(),
-            identity_domain: options.identity_domain.clone().unwrap_or_else(|| logical_domain.to_owned()),
+            logical_domain: logical_domain.to_owned(),
             options: options.clone(),
         }
     }
@@ -59,7 +58,7 @@ impl Settings {
             purpose,
             insecure: self.is_insecure(pull_source),
             retry: self.patience(is_last),
-            identity: self.explicit_identity(&pull_source.physical),
+            identity: self.options.explicit_identity(&self.logical_domain, &pull_source.physical),
             cert_dir: self.options.cert_dir.clone(),
             host: pull_source.host.clone(),
         };
@@ -163,7 +162,7 @@ impl Settings {
     /// beside the source; else what the auth files say about the *physical* repository.
     fn identity(&self, pull_source: &PullSource) -> Result<Identity, Error> {
         let physical = &pull_source.physical;
-        if let Some(identity) = self.explicit_identity(physical) {
+        if let Some(identity) = self.options.explicit_identity(&self.logical_domain, physical) {
             return Ok(identity);
         }
         let found = self
@@ -171,14 +170,6 @@ impl Settings {
             .credentials_at(pull_source)
             .map_err(|source| Error::Credentials { domain: physical.domain().to_owned(), source })?;
         Ok(Identity { credentials: found.map(|found| found.credentials), token: None })
-    }
-
-    /// Who the caller said that we are to a pull source, where that counts: nobody is somebody too.
-    fn explicit_identity(&self, physical: &Reference) -> Option<Identity> {
-        if self.options.anonymous {
-            return Some(Identity::default());
-        }
-        self.options.identity.clone().filter(|_| physical.domain() == self.identity_domain)
     }
 }
 

@@ -134,6 +134,10 @@ fn a_source_of_containerd_s_files_is_told_with_its_host_and_no_secret() {
     });
     assert_eq!(source["host"], expected);
     assert_eq!(line["sources"][1]["host"]["ns"], json!(null));
+    assert_eq!(line["sources"][1]["host"]["place"], "certs.d/quay.example/hosts.toml:1:1");
+    let unsaid = program.output(&["explain", "--json", "--hosts-dir=certs.d", "ghcr.io/org/app:1"]);
+    let unsaid: serde_json::Value = serde_json::from_str(&unsaid).unwrap();
+    assert_eq!(unsaid["sources"][0]["host"]["place"], json!(null), "no file speaks of it");
     let table = "plugins.'io.containerd.grpc.v1.cri'.registry";
     program.write(
         "config.toml",
