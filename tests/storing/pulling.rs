@@ -291,3 +291,15 @@ fn what_docker_has_beside_images_is_refused_too() {
     let error = World::new().pull(&request(&registry.reference("org/app:1"))).unwrap_err();
     assert!(error::one_line(&error).contains("docker.plugin"), "{}", error::one_line(&error));
 }
+
+#[test]
+fn what_was_said_of_a_name_stays_true_when_the_tag_moves() {
+    let (world, [old, new]) = (World::new(), ["old", "new"].map(image));
+    let registry = moving(&old, &new);
+    let name = registry.reference("org/app:1");
+    world.pull(&PullRequest { pinned_images: vec![name.clone()], ..request(&name) }).unwrap();
+    world.pulled(&registry, "org/app:1");
+    let images = world.images();
+    let tagged = images.iter().find(|image| !image.repo_tags.is_empty()).unwrap();
+    assert_eq!((tagged.id.to_string(), tagged.pinned), (id(&new), true));
+}
