@@ -154,6 +154,28 @@ fn who_waits_for_another_pull_is_not_out_of_patience() {
 }
 
 #[test]
+fn who_waits_for_another_pull_can_be_stopped() {
+    let [one, two] = images();
+    let gated = gated([&one, &two], one.layer_digest(1));
+    let (world, (told, begun), stopped) = (World::new(), Told::new(&gated.layer), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| world.pulled(&gated.registry, "org/app:1"));
+        gated.asked.recv().unwrap();
+        let second = scope.spawn(|| {
+            let options = PullOptions { progress: &told, cancelled: &stopped, ..PullOptions::default() };
+            world.pull_with(&request(&gated.registry.reference("org/other:1")), &options).unwrap_err()
+        });
+        begun.recv().unwrap();
+        stopped.store(true, Ordering::Relaxed);
+        // The other is still at it.
+        assert!(one_line(&second.join().unwrap()).contains("cancelled"));
+        gated.gate.send(()).unwrap();
+        first.join().unwrap();
+    });
+    assert_eq!(world.images().len(), 1);
+}
+
+#[test]
 fn a_pull_that_fails_hands_its_turn_on() {
     let [one, two] = images();
     let layer = one.layer_digest(1);
