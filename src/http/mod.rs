@@ -81,8 +81,8 @@ pub struct Request {
     pub idempotent: Option<bool>,
     /// The limit for the connection; `None` for the wire's own.
     pub connect_timeout: Option<Duration>,
-    /// The answer's body may be large, and take any time in which it makes progress ([`Timeouts::slowest`]). Any other
-    /// must be whole soon ([`Timeouts::answer`]).
+    /// The body of a successful answer may be large, and take any time in which it makes progress
+    /// ([`Timeouts::slowest`]). Any other must be whole soon ([`Timeouts::answer`]).
     pub is_large: bool,
 }
 

@@ -17,7 +17,7 @@ mod body;
 mod dial;
 mod failure;
 
-use body::CheckedBody;
+use body::{CheckedBody, Limit};
 use dial::HappyEyeballs;
 use failure::to_error;
 
@@ -181,7 +181,8 @@ impl Wire for UreqWire {
             outgoing.and_then(|outgoing| run(&agent, outgoing, request, &timeouts))
         };
         let (head, body) = sent.map_err(|error| to_error(url, &timeouts, error))?.into_parts();
-        let body = CheckedBody::new(body.into_reader(), url.clone(), timeouts, request.is_large);
+        let limit = request.is_large.then(|| Limit::of_large(head.status, &timeouts));
+        let body = CheckedBody::new(body.into_reader(), url.clone(), timeouts, limit);
         Ok(Response { status: head.status, headers: head.headers, body: Box::new(body), url: url.clone() })
     }
 }

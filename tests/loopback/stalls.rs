@@ -1,11 +1,13 @@
 //! Servers that stop talking.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use transship::error::{chain, find, one_line};
-use transship::http::{Error, Pace, Phase, Timeouts};
+use transship::http::{Error, Pace, Phase, Request, Timeouts};
 use transship::registry;
+use transship::source::Network;
 
 use crate::machine::{LOGICAL, Machine, first_layer, http_error, layer, noise, ranges, read, served};
 use crate::support::image::Image;
@@ -176,6 +178,21 @@ fn a_manifest_and_a_token_must_be_whole_in_time_and_the_next_source_is_asked() {
         let (mirror, origin) = (slow(), registry().serve());
         let source = Machine::of(&[&mirror, &origin]).limited(&mirror, part, timeouts).open(LOGICAL).unwrap();
         assert!(source.physical().to_string().contains(&origin.authority()), "{part}");
+    }
+}
+
+/// What a person reads of an error, or nobody of a redirect, is not worth the time of a blob.
+#[test]
+fn an_answer_without_the_blob_must_be_whole_in_time() {
+    let no_pace = Pace { bytes: 0, time: WHOLE };
+    let timeouts = Timeouts { answer: WHOLE, slowest: no_pace, ..Timeouts::default() };
+    for reply in [Reply::new(404), Reply::new(503), Reply::redirect(307, "/elsewhere"), Reply::new(416)] {
+        let slow = registry().fault(is_blob, .., reply.body(noise(200)).drip(1, DRIP)).serve();
+        let url = format!("http://{}/v2/org/app/blobs/{}", slow.authority(), image().layer_digest(0));
+        let mut request = Request::get(url.parse().unwrap(), Arc::default());
+        request.is_large = true;
+        let wire = Network::real(&Machine::new().config(), timeouts).wire;
+        assert_late(&wire.send(&request).unwrap().into_bytes(1000).unwrap_err(), WHOLE);
     }
 }
 

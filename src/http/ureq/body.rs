@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use super::failure::io_error;
-use crate::http::{Error, Phase, Timeouts};
+use crate::http::{Error, Pace, Phase, StatusCode, Timeouts};
 use crate::safe_url::SafeUrl;
 
 /// A body whose errors are ours, and which must make progress.
@@ -12,8 +12,26 @@ pub(super) struct CheckedBody<R> {
     inner: R,
     url: SafeUrl,
     timeouts: Timeouts,
-    /// What came in the present piece of time; `None` for a body that has a limit for the whole.
-    progress: Option<Progress>,
+    /// `None` for a body whose limit ureq knows.
+    limit: Option<Limit>,
+    /// What came in the present piece of time.
+    progress: Progress,
+}
+
+/// What must come in which time, and how it is said that it did not.
+pub(super) struct Limit {
+    pace: Pace,
+    phase: Phase,
+}
+
+impl Limit {
+    /// For the answer to a request for something large: it has as long as it wants only if it is that.
+    pub(super) fn of_large(status: StatusCode, timeouts: &Timeouts) -> Self {
+        if status.is_success() {
+            return Self { pace: timeouts.slowest, phase: Phase::Trickling };
+        }
+        Self { pace: Pace { bytes: u64::MAX, time: timeouts.answer }, phase: Phase::Answering }
+    }
 }
 
 /// Bytes, and the time that they were waited for.
@@ -24,21 +42,21 @@ struct Progress {
 }
 
 impl<R: Read> CheckedBody<R> {
-    pub(super) fn new(inner: R, url: SafeUrl, timeouts: Timeouts, is_large: bool) -> Self {
-        Self { inner, url, timeouts, progress: is_large.then(Progress::default) }
+    pub(super) fn new(inner: R, url: SafeUrl, timeouts: Timeouts, limit: Option<Limit>) -> Self {
+        Self { inner, url, timeouts, limit, progress: Progress::default() }
     }
 
-    /// True when too little has come for too long.
-    fn is_too_slow(&mut self, bytes: usize, waited: Duration) -> bool {
-        let Some(progress) = &mut self.progress else { return false };
+    /// The limit that was missed, when too little has come for too long.
+    fn missed(&mut self, bytes: usize, waited: Duration) -> Option<&Limit> {
+        let limit = self.limit.as_ref()?;
+        let progress = &mut self.progress;
         progress.bytes = progress.bytes.saturating_add(bytes as u64);
         progress.waited = progress.waited.saturating_add(waited);
-        if progress.waited < self.timeouts.slowest.time {
-            return false;
+        if progress.waited < limit.pace.time {
+            return None;
         }
         // A read may have taken several of these times.
-        let due = self.timeouts.slowest.bytes;
-        std::mem::take(progress).bytes < due
+        (std::mem::take(progress).bytes < limit.pace.bytes).then_some(limit)
     }
 }
 
@@ -53,9 +71,11 @@ impl<R: Read> Read for CheckedBody<R> {
             };
             io::Error::new(kind, error)
         })?;
-        if count > 0 && self.is_too_slow(count, began.elapsed()) {
-            let after = self.timeouts.slowest.time;
-            let error = Error::Timeout { url: self.url.clone(), phase: Phase::Trickling, after };
+        if count > 0
+            && let Some(Limit { pace, phase }) = self.missed(count, began.elapsed())
+        {
+            let (phase, after) = (*phase, pace.time);
+            let error = Error::Timeout { url: self.url.clone(), phase, after };
             return Err(io::Error::new(io::ErrorKind::TimedOut, error));
         }
         Ok(count)
