@@ -76,6 +76,7 @@ pub mod http;
 pub mod manifest;
 pub mod media_type;
 pub mod policy;
+mod recent;
 pub mod reference;
 pub mod registry;
 pub mod safe_url;

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The values of the domain: they may use one another, and nothing else.
-const VALUES: [&str; 8] =
-    ["compression", "digest", "error", "media_type", "reference", "safe_url", "secret", "strict_json"];
+const VALUES: [&str; 9] =
+    ["compression", "digest", "error", "media_type", "recent", "reference", "safe_url", "secret", "strict_json"];
 
 /// The rooms above the values, each with the rooms that it may use beside itself and the values.
 const MAY_USE: [(&str, &[&str]); 13] = [

@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use ureq::http as ureq_http;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector, SocksConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, SocksConnector};
 use ureq::{Agent, AsSendBody, Proxy};
 
 use super::{Error, Method, Proxies, Request, Response, Timeouts, Tls, Wire};
+use crate::recent::Recent;
 use crate::safe_url::SafeUrl;
 
 mod body;
 mod dial;
 mod failure;
+mod resolver;
 
 use body::{CheckedBody, Limit};
 use dial::HappyEyeballs;
 use failure::to_error;
+use resolver::LimitedResolver;
 
 /// A server may redirect each request to another host, and each host costs a set of authorities: what was not used for
 /// longest is forgotten.
@@ -32,18 +34,17 @@ pub struct UreqWire {
     timeouts: Timeouts,
     proxies: Proxies,
     user_agent: String,
-    /// The one used last is at the end.
-    agents: Mutex<Vec<OriginAgent>>,
+    agents: Mutex<Recent<AgentKey, Agent, MOST_AGENTS>>,
     system_roots: OnceLock<Vec<Certificate<'static>>>,
     dialer: HappyEyeballs,
 }
 
-/// The connections to one origin under one set of TLS settings.
-struct OriginAgent {
+/// What connections are shared by.
+#[derive(PartialEq, Eq)]
+struct AgentKey {
     origin: String,
     tls: Arc<Tls>,
     connect_timeout: Duration,
-    agent: Agent,
 }
 
 impl fmt::Debug for UreqWire {
@@ -64,23 +65,9 @@ impl UreqWire {
     }
 
     fn agent(&self, url: &SafeUrl, tls: &Arc<Tls>, connect_timeout: Duration) -> Result<Agent, Error> {
+        let key = AgentKey { origin: url.origin(), tls: Arc::clone(tls), connect_timeout };
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        let origin = url.origin();
-        let is_for = |known: &OriginAgent| {
-            known.origin == origin && known.tls == *tls && known.connect_timeout == connect_timeout
-        };
-        let known = if let Some(position) = agents.iter().position(is_for) {
-            agents.remove(position)
-        } else {
-            let agent = self.new_agent(url, tls, connect_timeout)?;
-            OriginAgent { origin, tls: Arc::clone(tls), connect_timeout, agent }
-        };
-        let agent = known.agent.clone();
-        agents.push(known);
-        if agents.len() > MOST_AGENTS {
-            agents.remove(0);
-        }
-        Ok(agent)
+        agents.get(key, || self.new_agent(url, tls, connect_timeout))
     }
 
     fn new_agent(&self, url: &SafeUrl, tls: &Tls, connect_timeout: Duration) -> Result<Agent, Error> {
@@ -94,6 +81,7 @@ impl UreqWire {
             .user_agent(&self.user_agent)
             .accept("")
             .accept_encoding("identity")
+            .timeout_resolve(Some(connect_timeout))
             .timeout_connect(Some(connect_timeout))
             .timeout_per_read(Some(self.timeouts.idle))
             .timeout_per_write(Some(self.timeouts.idle))
@@ -104,7 +92,7 @@ impl UreqWire {
         if url.is_https() {
             config = config.tls_config(self.tls_config(tls));
         }
-        Ok(Agent::with_parts(config.build(), self.connector(), NamedResolver::default()))
+        Ok(Agent::with_parts(config.build(), self.connector(), LimitedResolver))
     }
 
     /// What ureq has by default, but for what connects to an address.
@@ -129,28 +117,6 @@ impl UreqWire {
             }
         }
         config.build()
-    }
-}
-
-/// The system's resolver, whose failure ureq would report like a refused connection: a name without an address is not
-/// worth a retry.
-#[derive(Debug, Default)]
-struct NamedResolver(DefaultResolver);
-
-impl Resolver for NamedResolver {
-    fn resolve(
-        &self,
-        uri: &ureq_http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0.resolve(uri, config, timeout).map_err(|error| match error {
-            ureq::Error::Io(reason) => {
-                log::debug!("{}: {reason}", uri.host().unwrap_or_default());
-                ureq::Error::HostNotFound
-            }
-            other => other,
-        })
     }
 }
 
@@ -203,21 +169,10 @@ fn run(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+    use ureq::unversioned::transport::NextTimeout;
 
-    #[test]
-    fn only_so_many_hosts_are_remembered_and_the_one_in_use_is_among_them() {
-        let wire = UreqWire::new(Timeouts::default(), Proxies::default(), "test");
-        let (tls, limit) = (Arc::default(), Duration::from_secs(1));
-        let url = |host: usize| format!("http://h{host}.example/").parse().unwrap();
-        for host in 0..100 {
-            wire.agent(&url(host), &tls, limit).unwrap();
-            wire.agent(&url(0), &tls, limit).unwrap();
-        }
-        let agents = wire.agents.lock().unwrap();
-        assert_eq!(agents.len(), MOST_AGENTS);
-        assert!(agents.iter().any(|known| known.origin == "http://h0.example"));
-    }
+    use super::*;
 
     #[test]
     fn a_name_without_an_address_is_not_a_refused_connection() {

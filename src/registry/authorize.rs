@@ -36,6 +36,9 @@ pub(super) struct Authorizer {
     state: Mutex<State>,
 }
 
+/// A registry may name another scope with each request, and all of them go with each request for a token.
+const MOST_SCOPES: usize = 8;
+
 /// What was learned so far.
 struct State {
     challenge: Option<Challenge>,
@@ -158,7 +161,8 @@ impl Authorizer {
             return false;
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.scopes.contains(&scope) || self.identity.token.is_some() {
+        let has_enough = state.scopes.len() >= MOST_SCOPES;
+        if has_enough || state.scopes.contains(&scope) || self.identity.token.is_some() {
             return false;
         }
         state.scopes.push(scope);
@@ -210,4 +214,48 @@ fn missing_scope(challenge: &Challenge) -> Option<(&Challenge, TokenScope)> {
     let is_narrow = challenge.scheme == "bearer" && challenge.parameter("error") == Some("insufficient_scope");
     let scope = is_narrow.then(|| challenge.parameter("scope")).flatten()?;
     Some((challenge, TokenScope::from_challenge(scope)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::TestClock;
+    use crate::reference::Reference;
+
+    /// Wants another scope with each request; keeps how many each request for a token has.
+    #[derive(Default)]
+    struct Greedy {
+        wanted: Mutex<usize>,
+        asked_for: Mutex<Vec<usize>>,
+    }
+
+    impl Wire for Greedy {
+        fn send(&self, request: &Request) -> Result<Response, http::Error> {
+            let (url, mut headers) = (request.url.clone(), HeaderMap::new());
+            if url.host() == "auth.example" {
+                self.asked_for.lock().unwrap().push(url.expose().matches("scope=").count());
+                return Ok(Response { status: StatusCode::OK, headers, body: Box::new(&br#"{"token":"t"}"#[..]), url });
+            }
+            let mut wanted = self.wanted.lock().unwrap();
+            *wanted += 1;
+            let challenge = format!(
+                "Bearer realm=\"https://auth.example/token\",scope=\"repository:org/{wanted}:pull\",\
+                 error=\"insufficient_scope\""
+            );
+            headers.insert(header::WWW_AUTHENTICATE, challenge.parse().unwrap());
+            Ok(Response { status: StatusCode::UNAUTHORIZED, headers, body: Box::new(std::io::empty()), url })
+        }
+    }
+
+    #[test]
+    fn a_registry_that_wants_more_and_more_scopes_does_not_get_them() {
+        let (wire, clock) = (Arc::new(Greedy::default()), Arc::new(TestClock::default()));
+        let scopes = vec![TokenScope::pull("r.example/app".parse::<Reference>().unwrap().name().path())];
+        let authorizer = Authorizer::new(Arc::clone(&wire) as _, clock, Identity::default(), scopes, false);
+        for _ in 0..50 {
+            let mut request = Request::get("https://r.example/v2/".parse().unwrap(), Arc::default());
+            assert!(authorizer.send(&mut request).is_ok());
+        }
+        assert_eq!(wire.asked_for.lock().unwrap().iter().max(), Some(&MOST_SCOPES));
+    }
 }

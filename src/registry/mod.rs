@@ -4,7 +4,7 @@
 //! A [`RegistryClient`] speaks to one repository on one host. It knows nothing of mirrors: when it fails, it says so
 //! with a typed [`Error`], and [`source`](crate::source) decides what is next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,7 @@ use crate::http::{
 };
 use crate::manifest::{MAX_MANIFEST_SIZE, ManifestBytes};
 use crate::media_type::MediaType;
+use crate::recent::Recent;
 use crate::reference::Name;
 use crate::safe_url::{self, SafeUrl};
 
@@ -73,6 +74,9 @@ const ACCEPTED_MANIFESTS: [MediaType; 6] = [
     MediaType::OCI_INDEX,
 ];
 
+/// Tokens for so many repositories that blobs are mounted from are kept.
+const MOST_MOUNTED_FROM: usize = 64;
+
 /// What a client needs beside the repository's name.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -107,7 +111,7 @@ pub struct RegistryClient {
     bare: Arc<dyn Wire>,
     authorizer: authorize::Authorizer,
     /// The same, by the path of another repository that blobs are mounted from.
-    mounting: Mutex<HashMap<String, Arc<authorize::Authorizer>>>,
+    mounting: Mutex<Recent<String, Arc<authorize::Authorizer>, MOST_MOUNTED_FROM>>,
     /// Where the API is, once that is known.
     base: scheme::KnownBase,
     warnings: warning::Warnings,

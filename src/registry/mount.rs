@@ -1,6 +1,7 @@
 //! Taking a blob over from another repository of the same registry
 //! ([OCI distribution specification, mounting](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository)).
 
+use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 
 use super::authorize::Authorizer;
@@ -49,7 +50,8 @@ impl RegistryClient {
     /// that gives none for it spoils no other request.
     fn also_reading(&self, from: &Name) -> Arc<Authorizer> {
         let mut mounting = self.mounting.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(self.authorizer.with_scope(TokenScope::pull(from.path())));
-        Arc::clone(mounting.entry(from.path().to_owned()).or_insert_with(new))
+        let new = || Ok::<_, Infallible>(Arc::new(self.authorizer.with_scope(TokenScope::pull(from.path()))));
+        let Ok(authorizer) = mounting.get(from.path().to_owned(), new);
+        authorizer
     }
 }

@@ -1,6 +1,5 @@
 //! Clients that are kept for the next image.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Error;
 use crate::config::Host;
 use crate::http::RetryPolicy;
+use crate::recent::Recent;
 use crate::reference::Name;
 use crate::registry::{Endpoint, Identity, RegistryClient};
 
 /// Clients of repositories, kept for further images of the same ones: they share a token and what was learned of the
-/// registry. Clones are the same set.
+/// registry. Of more than 256, the one that was not used for longest is forgotten. Clones are the same set.
 ///
 /// A client is used again only by who would have got an equal one under the same configuration. So one set is for one
 /// [`Config`](crate::config::Config).
 #[derive(Clone, Default)]
-pub struct Clients(Arc<Mutex<HashMap<Name, Vec<Kept>>>>);
+pub struct Clients(Arc<Mutex<Kept>>);
+
+type Kept = Recent<(Name, Key), Arc<RegistryClient>, MOST>;
+
+/// A daemon may see any number of repositories.
+const MOST: usize = 256;
 
 /// What a client is for, which decides the tokens that it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +44,6 @@ pub(super) struct Key {
     pub(super) host: Option<Arc<Host>>,
 }
 
-struct Kept {
-    key: Key,
-    client: Arc<RegistryClient>,
-}
-
 impl Purpose {
     pub(super) fn client(self, name: Name, endpoint: Endpoint) -> RegistryClient {
         match self {
@@ -63,13 +63,7 @@ impl Clients {
         make: impl FnOnce() -> Result<Arc<RegistryClient>, Error>,
     ) -> Result<Arc<RegistryClient>, Error> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_name = all.entry(name.clone()).or_default();
-        if let Some(kept) = of_name.iter().find(|kept| kept.key == key) {
-            return Ok(Arc::clone(&kept.client));
-        }
-        let client = make()?;
-        of_name.push(Kept { key, client: Arc::clone(&client) });
-        Ok(client)
+        all.get((name.clone(), key), make)
     }
 }
 

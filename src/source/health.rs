@@ -38,7 +38,7 @@ struct Failing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetAside {
-    /// `host` or `host:port`, as the pull source says.
+    /// `host:port` of a host of `hosts.toml`, else `host` or `host:port` as the pull source says.
     pub endpoint: String,
     /// When it gets its place back.
     pub until: SystemTime,
@@ -71,6 +71,7 @@ impl Health {
         let is_recent = |failing: &Failing| now.duration_since(failing.until).is_ok_and(|past| past <= LONGEST_TIME);
         let times = known.filter(is_recent).map_or(0, |failing| failing.times);
         let time = FIRST_TIME.saturating_mul(2u32.saturating_pow(times)).min(LONGEST_TIME);
+        all.retain(|_, failing| failing.until + LONGEST_TIME >= now);
         all.insert(endpoint.to_owned(), Failing { times: times + 1, since: now, until: now + time });
         Some(time)
     }
@@ -104,7 +105,8 @@ impl Failing {
 /// What is set aside when a pull source fails: whoever answers for its host and port.
 pub(super) fn endpoint(pull_source: &PullSource) -> String {
     let PullSource { host, physical, .. } = pull_source;
-    host.as_ref().map_or_else(|| physical.domain().to_owned(), |host| host.base.authority())
+    host.as_ref()
+        .map_or_else(|| physical.domain().to_owned(), |host| format!("{}:{}", host.base.host(), host.base.port()))
 }
 
 /// True for a failure that the next request would meet too: no connection, no answer in time, an answer of 5xx. An image
@@ -153,6 +155,26 @@ mod tests {
         assert_eq!(failing_at(&[0.0, 16.0]), [one, two]);
         assert_eq!(failing_at(&[0.0, 16.1]), [one, one]);
         assert_eq!(failing_at(&[0.0; 40]).iter().flatten().count(), 1);
+    }
+
+    #[test]
+    fn what_is_as_good_as_new_is_forgotten() {
+        let health = Health::default();
+        for number in 0..100 {
+            let time = at(f64::from(number));
+            health.failed(&format!("m{number}.example"), time, time);
+            assert!(health.failing().len() <= 17, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_an_endpoint_for_each_scheme() {
+        let of = |base: &str| {
+            let host = crate::config::Host::at(base.parse().unwrap());
+            endpoint(&PullSource::at_host("m.example/app:1".parse().unwrap(), host, true))
+        };
+        assert_eq!(["http://m.example", "https://m.example"].map(of), ["m.example:80", "m.example:443"]);
+        assert_eq!(of("http://m.example:443/v2"), "m.example:443");
     }
 
     #[test]
