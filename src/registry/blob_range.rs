@@ -14,8 +14,8 @@ pub(crate) struct BlobRange {
     pub(crate) body: Body,
     /// What the server calls this state of the blob, where it says that it is the same byte for byte.
     pub(crate) etag: Option<HeaderValue>,
-    /// Whether the end of the body is known beforehand.
-    pub(crate) has_length: bool,
+    /// Whether the server says that the body is as long as the part.
+    pub(crate) is_exact: bool,
 }
 
 impl RegistryClient {
@@ -43,7 +43,8 @@ impl RegistryClient {
             return Err(Error::WrongRange { operation, offset: range.start, found });
         }
         let etag = response.headers.get(header::ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
-        let has_length = response.headers.contains_key(header::CONTENT_LENGTH);
-        Ok(BlobRange { body: response.body, etag, has_length })
+        let length = response.single_header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        let is_exact = length == range.end.checked_sub(range.start);
+        Ok(BlobRange { body: response.body, etag, is_exact })
     }
 }

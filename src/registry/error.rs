@@ -326,11 +326,13 @@ impl Error {
         source.status == StatusCode::UNSUPPORTED_MEDIA_TYPE || codes.iter().any(|code| source.has_code(code))
     }
 
-    /// True when the blob is there, and a part of it is not to be had.
+    /// True when a part of the blob is not to be had, and the whole may be.
     pub(crate) fn is_range_refused(&self) -> bool {
+        // Some servers are not prepared for the header.
+        let refusals = [StatusCode::RANGE_NOT_SATISFIABLE, StatusCode::BAD_REQUEST, StatusCode::NOT_IMPLEMENTED];
         match self {
             Self::WrongRange { .. } => true,
-            Self::Response { source, .. } => source.status == StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Response { source, .. } => refusals.contains(&source.status),
             _ => false,
         }
     }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::places::Places;
 use super::registry_source::blob_body;
 use super::told_size::{Teller, ToldSizeBody};
-use super::{BlobBody, BlobReader, Error, Served, ServedBy};
+use super::{AllSourcesFailed, BlobBody, BlobReader, Error, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
+use crate::error::find;
+use crate::http::StatusCode;
 use crate::manifest::Descriptor;
-use crate::registry::{RegistryClient, Selector};
+use crate::registry::{ErrorResponse, RegistryClient, Resolution, Selector};
 
 /// Where a registry has some content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +54,24 @@ pub(super) enum Known {
     /// Its size, from whoever refers to it.
     Size,
     /// Its size, as this place has told it.
-    SizeToldBy(usize),
+    SizeToldBy(usize, u64),
     /// All of it, from this place.
     Bytes(usize, Vec<u8>),
 }
 
 impl Known {
-    pub(super) fn of(place: usize, bytes: Option<Vec<u8>>) -> Self {
-        bytes.map_or(Self::SizeToldBy(place), |bytes| Self::Bytes(place, bytes))
+    pub(super) fn of(place: usize, found: Resolution) -> Self {
+        found.bytes.map_or(Self::SizeToldBy(place, found.size), |bytes| Self::Bytes(place, bytes))
+    }
+
+    /// The same for who refers to it with a size: another one is theirs, and nobody else's.
+    pub(super) fn referred_to(&self, size: u64) -> Self {
+        let known_size = match self {
+            Self::Size => size,
+            Self::SizeToldBy(_, told) => *told,
+            Self::Bytes(_, bytes) => bytes.len() as u64,
+        };
+        if known_size == size { self.clone() } else { Self::Size }
     }
 }
 
@@ -76,7 +88,7 @@ enum Open {
 impl Content {
     pub(super) fn new(places: Arc<Places>, kind: Kind, digest: Digest, descriptor: Descriptor, known: Known) -> Self {
         let teller = match known {
-            Known::SizeToldBy(index) => Some(Teller { places: Arc::clone(&places), index, digest: digest.clone() }),
+            Known::SizeToldBy(index, _) => Some(Teller { places: Arc::clone(&places), index, digest: digest.clone() }),
             Known::Size | Known::Bytes(..) => None,
         };
         let (open, served, is_verified, is_size_refuted) = (None, Vec::new(), false, false);
@@ -155,10 +167,11 @@ impl Content {
 
     fn open_blob(&self) -> Result<Open, Error> {
         let (digest, size, start) = (self.digest.clone(), self.size(), self.position);
-        let mut body = blob_body(&self.places, &self.descriptor, &digest, start)?;
-        if let Some(teller) = self.teller.clone() {
-            body = Box::new(ToldSizeBody { body, teller });
-        }
+        let body = blob_body(&self.places, &self.descriptor, &digest, start)?;
+        let body: Box<dyn BlobBody> = match self.teller.clone() {
+            Some(teller) => Box::new(ToldSizeBody { body, teller }),
+            None => body,
+        };
         Ok(if start == 0 { Open::Verifying(Box::new(BlobReader::new(body, digest, size))) } else { Open::Part(body) })
     }
 
@@ -168,6 +181,7 @@ impl Content {
 
     /// Reads bytes that are there: `buffer` is not empty and the position not behind the end, as far as that is known.
     fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The size of a manifest may only be known once it is open.
         self.open().map_err(io::Error::other)?;
         let (size, position) = (self.size(), self.position);
         if position >= size {
@@ -193,8 +207,11 @@ impl Content {
         Ok(count)
     }
 
-    /// Who is asked for more than there is fails as one does who breaks off.
-    fn doubt_size(&mut self) {
+    /// Who is asked for more than there is breaks off, and whoever is asked for the rest says that there is none.
+    fn doubt_size(&mut self, error: &io::Error) {
+        if !says_end(error) {
+            return;
+        }
         let has_some = !self.served().is_empty() && !self.is_worth_another_try();
         let Some(teller) = self.teller.as_ref().filter(|_| has_some) else { return };
         let (expected, size, found) = (self.digest.clone(), self.size(), self.position);
@@ -213,6 +230,17 @@ impl Content {
     }
 }
 
+/// True when somebody has said that there is nothing behind the bytes that came.
+fn says_end(error: &io::Error) -> bool {
+    let is_end = |error: &(dyn std::error::Error + 'static)| {
+        find::<ErrorResponse>(error).is_some_and(|response| response.status == StatusCode::RANGE_NOT_SATISFIABLE)
+    };
+    match find::<AllSourcesFailed>(error) {
+        Some(all) => all.mirrors.iter().chain([&all.primary]).any(|attempt| is_end(&*attempt.error)),
+        None => is_end(error),
+    }
+}
+
 impl Read for Content {
     /// Behind the end there is nothing, and nobody is asked for it.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -222,7 +250,7 @@ impl Read for Content {
         if buffer.is_empty() || self.position >= self.size() {
             return Ok(0);
         }
-        self.read_on(buffer).inspect_err(|_| self.doubt_size())
+        self.read_on(buffer).inspect_err(|error| self.doubt_size(error))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::failover::FailoverBody;
 use super::places::Places;
+use super::told_size::PlacedBody;
 use super::{BlobBody, Error, Remedy, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::registry::BlobStream;
@@ -84,7 +85,7 @@ impl Read for ExternalBody {
                 Err(cause) => match self.fail_over(&cause) {
                     Ok(()) => {}
                     Err(error) => {
-                        log::debug!("{}", crate::error::one_line(&error));
+                        log::warn!("{}", crate::error::one_line(&error));
                         return Err(cause);
                     }
                 },
@@ -108,5 +109,13 @@ impl BlobBody for ExternalBody {
     fn reject(&mut self, _mismatch: &Mismatch) -> Remedy {
         self.places.externals_distrusted.store(true, Ordering::Relaxed);
         Remedy::AskAgain
+    }
+}
+
+impl PlacedBody for ExternalBody {
+    fn is_from_only(&self, place: usize) -> bool {
+        let is_of_registry = |body: &FailoverBody| body.is_from_only(place);
+        self.served.iter().all(|(_, bytes)| *bytes == 0)
+            && matches!(&self.current, Current::Registry(body) if is_of_registry(body))
     }
 }

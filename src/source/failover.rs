@@ -4,8 +4,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::places::{Place, Places};
-use super::{BlobBody, Error, FailedAttempt, Remedy, Served, ServedBy};
+use super::places::{Failure, Place, Places};
+use super::told_size::PlacedBody;
+use super::{BlobBody, Error, Remedy, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::http::Body;
 
@@ -24,7 +25,7 @@ pub(super) struct FailoverBody {
     began: SystemTime,
     /// Who delivered how much.
     served: Vec<(usize, u64)>,
-    failures: Vec<FailedAttempt>,
+    failures: Vec<Failure>,
 }
 
 impl FailoverBody {
@@ -59,7 +60,10 @@ impl FailoverBody {
                     self.served.push((index, 0));
                     return Ok(());
                 }
-                Err(error) => self.failures.push(self.places.failed(place, self.began, error)),
+                Err(error) => {
+                    self.places.note_failure(place, self.began, &error);
+                    self.failures.push((index, error));
+                }
             }
         }
         self.current = None;
@@ -73,7 +77,8 @@ impl FailoverBody {
                 Ok(error) => Error::Registry(error),
                 Err(source) => Error::Body { digest: self.digest.clone(), source },
             };
-            self.failures.push(self.places.failed(place, self.began, error));
+            self.places.note_failure(place, self.began, &error);
+            self.failures.push((index, error));
         }
         self.connect_next()
     }
@@ -125,5 +130,11 @@ impl BlobBody for FailoverBody {
             return Remedy::AskAgain;
         }
         Remedy::NobodyLeft(Box::new(self.places.nobody_left(std::mem::take(&mut self.failures))))
+    }
+}
+
+impl PlacedBody for FailoverBody {
+    fn is_from_only(&self, place: usize) -> bool {
+        self.served.iter().all(|(by, bytes)| *by == place || *bytes == 0)
     }
 }

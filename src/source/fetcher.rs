@@ -74,7 +74,7 @@ impl Fetcher {
             Some(_) => Kind::Blob,
             None => kind(&media_type),
         };
-        let known = top.map_or(Known::Size, |top| top.known.clone());
+        let known = top.map_or(Known::Size, |top| top.known.referred_to(descriptor.size()));
         Ok(Content::new(Arc::clone(&self.places), kind, digest, descriptor.clone(), known))
     }
 
@@ -94,7 +94,7 @@ impl Fetcher {
         };
         let media_type = media_type.map_or(ANY_CONTENT, MediaType::as_str);
         let descriptor = named_descriptor(media_type, digest, found.size)?;
-        let known = Known::of(place, found.bytes);
+        let known = Known::of(place, found);
         let content = Content::new(Arc::clone(&self.places), kind, digest.clone(), descriptor.clone(), known);
         Ok((descriptor, content))
     }

@@ -34,6 +34,9 @@ pub(super) struct Place {
     wrong: OnceLock<(Digest, Mismatch)>,
 }
 
+/// Why a place did not deliver. Two places may have the same reference, so each goes by its number.
+pub(super) type Failure = (usize, Error);
+
 impl Places {
     pub(super) fn new(pull_sources: Vec<PullSource>, settings: Settings) -> Self {
         let place = |pull_source| Place { pull_source, client: OnceLock::new(), wrong: OnceLock::new() };
@@ -60,11 +63,10 @@ impl Places {
         if let Some(last) = self.all.last().filter(|_| fit.is_empty()) {
             return Err(Error::NoResolver { reference: last.pull_source.physical.clone() });
         }
-        self.first_of(&fit, ask).map_err(|attempts| {
+        self.first_of(&fit, ask).map_err(|failures| {
             // Whoever was asked comes last: what it says is what the error is.
-            let unasked = unfit.iter().filter_map(|index| self.all.get(*index)).map(Place::unasked);
-            let error = Error::of_attempts(unasked.chain(self.primary_last(attempts)).collect());
-            error.unwrap_or(Error::NoPullSource)
+            let unasked = unfit.iter().map(|index| (*index, Error::MayNotResolve));
+            self.error_of(unasked.chain(self.primary_last(failures)))
         })
     }
 
@@ -73,7 +75,7 @@ impl Places {
         &self,
         ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
-        self.first_of(&self.order(), ask).map_err(|attempts| self.all_failed(attempts))
+        self.first_of(&self.order(), ask).map_err(|failures| self.all_failed(failures))
     }
 
     /// The same without those that have told or delivered what is wrong.
@@ -81,15 +83,15 @@ impl Places {
         &self,
         ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
-        self.first_of(&self.trusted().1, ask).map_err(|attempts| self.nobody_left(attempts))
+        self.first_of(&self.trusted().1, ask).map_err(|failures| self.nobody_left(failures))
     }
 
     fn first_of<T>(
         &self,
         order: &[usize],
         ask: impl Fn(&Arc<RegistryClient>) -> Result<T, Error>,
-    ) -> Result<(usize, T), Vec<FailedAttempt>> {
-        let mut attempts = Vec::new();
+    ) -> Result<(usize, T), Vec<Failure>> {
+        let mut failures = Vec::new();
         for index in order {
             let Some(place) = self.all.get(*index) else { continue };
             let began = self.now();
@@ -98,32 +100,40 @@ impl Places {
                     self.delivered(*index, began);
                     return Ok((*index, value));
                 }
-                Err(error) => attempts.push(self.failed(place, began, error)),
+                Err(error) => {
+                    self.note_failure(place, began, &error);
+                    failures.push((*index, error));
+                }
             }
         }
-        Err(attempts)
+        Err(failures)
     }
 
-    /// How many of the first places in [`order`](Self::order) are not set aside, and may be asked for blobs; and all that
-    /// may be asked.
+    /// Those that may be asked for blobs in their [`order`](Self::order), and how many of the first of them are not set
+    /// aside.
     pub(super) fn trusted(&self) -> (usize, Vec<usize>) {
-        let order: Vec<usize> =
-            self.order().into_iter().filter(|index| self.all.get(*index).is_some_and(Place::is_trusted)).collect();
-        let healthy = order.iter().filter(|index| !self.is_aside(**index)).count();
+        self.in_order(Place::is_trusted)
+    }
+
+    /// The place that works, then those behind it, then those before it; last those that are set aside.
+    fn order(&self) -> Vec<usize> {
+        self.in_order(|_| true).1
+    }
+
+    fn in_order(&self, is_asked: impl Fn(&Place) -> bool) -> (usize, Vec<usize>) {
+        let (count, first) = (self.all.len(), self.working.load(Ordering::Relaxed));
+        let asked =
+            (0..count).map(|step| (first + step) % count).filter(|index| self.all.get(*index).is_some_and(&is_asked));
+        // Each is looked at once: it may change at any time.
+        let (mut order, aside): (Vec<_>, Vec<_>) = asked.partition(|index| !self.is_aside(*index));
+        let healthy = order.len();
+        order.extend(aside);
         (healthy, order)
     }
 
     fn is_aside(&self, index: usize) -> bool {
         let is_aside = |place: &Place| self.settings.health.is_aside(&health::endpoint(&place.pull_source), self.now());
         self.all.get(index).is_some_and(is_aside)
-    }
-
-    /// The place that works, then those behind it, then those before it; last those that are set aside.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let (count, first) = (self.all.len(), self.working.load(Ordering::Relaxed));
-        let mut order: Vec<usize> = (0..count).map(|step| (first + step) % count).collect();
-        order.sort_by_key(|index| self.is_aside(*index));
-        order
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -143,19 +153,18 @@ impl Places {
         }
     }
 
-    /// Remembers who does not, and why.
-    pub(super) fn failed(&self, place: &Place, began: SystemTime, error: Error) -> FailedAttempt {
+    /// Remembers who does not, where that says something about it.
+    pub(super) fn note_failure(&self, place: &Place, began: SystemTime, error: &Error) {
         let PullSource { physical, mirror, .. } = &place.pull_source;
-        log::debug!("{physical}: {}", crate::error::one_line(&error));
-        if health::is_of_endpoint(&error) {
+        log::debug!("{physical}: {}", crate::error::one_line(error));
+        if health::is_of_endpoint(error) {
             let endpoint = health::endpoint(&place.pull_source);
             let time = self.settings.health.failed(&endpoint, began, self.now());
             if let Some(time) = time.filter(|_| *mirror) {
-                let (reason, seconds) = (crate::error::one_line(&error), time.as_secs());
+                let (reason, seconds) = (crate::error::one_line(error), time.as_secs());
                 log::warn!("{reason}; {endpoint} is asked last for {seconds} s");
             }
         }
-        FailedAttempt { reference: physical.clone(), error: Box::new(error) }
     }
 
     pub(super) fn client(&self, index: usize, place: &Place) -> Result<Arc<RegistryClient>, Error> {
@@ -174,28 +183,35 @@ impl Places {
 
     /// The error when a blob cannot be had: those that are not asked any more are named too, unless they were asked for
     /// this one and have failed since.
-    pub(super) fn nobody_left(&self, mut attempts: Vec<FailedAttempt>) -> Error {
-        let distrusted = self.all.iter().filter_map(Place::distrusted);
+    pub(super) fn nobody_left(&self, mut failures: Vec<Failure>) -> Error {
+        let distrusted = self.all.iter().enumerate().filter_map(|(index, place)| Some((index, place.distrusted()?)));
         let others: Vec<_> =
-            distrusted.filter(|one| attempts.iter().all(|attempt| attempt.reference != one.reference)).collect();
-        attempts.splice(0..0, others);
-        self.all_failed(attempts)
+            distrusted.filter(|(index, _)| failures.iter().all(|(failed, _)| failed != index)).collect();
+        failures.splice(0..0, others);
+        self.all_failed(failures)
     }
 
     /// The error of a failed round.
-    pub(super) fn all_failed(&self, attempts: Vec<FailedAttempt>) -> Error {
-        // There is always a pull source: the reference itself, if nothing is configured.
-        Error::of_attempts(self.primary_last(attempts)).unwrap_or(Error::NoPullSource)
+    fn all_failed(&self, failures: Vec<Failure>) -> Error {
+        self.error_of(self.primary_last(failures).into_iter())
     }
 
     /// The primary is the last pull source, in whatever order they were asked.
-    fn primary_last(&self, mut attempts: Vec<FailedAttempt>) -> Vec<FailedAttempt> {
-        let primary = self.all.last().map(|place| &place.pull_source.physical);
-        if let Some(index) = attempts.iter().position(|attempt| Some(&attempt.reference) == primary) {
-            let attempt = attempts.remove(index);
-            attempts.push(attempt);
+    fn primary_last(&self, mut failures: Vec<Failure>) -> Vec<Failure> {
+        if let Some(position) = failures.iter().position(|(index, _)| index + 1 == self.all.len()) {
+            let failure = failures.remove(position);
+            failures.push(failure);
         }
-        attempts
+        failures
+    }
+
+    fn error_of(&self, failures: impl Iterator<Item = Failure>) -> Error {
+        let attempt = |(index, error): Failure| {
+            let reference = self.all.get(index)?.pull_source.physical.clone();
+            Some(FailedAttempt { reference, error: Box::new(error) })
+        };
+        // There is always a pull source: the reference itself, if nothing is configured.
+        Error::of_attempts(failures.filter_map(attempt).collect()).unwrap_or(Error::NoPullSource)
     }
 }
 
@@ -216,16 +232,10 @@ impl Place {
         self.wrong.get_or_init(|| (digest.clone(), mismatch.clone()));
     }
 
-    fn unasked(&self) -> FailedAttempt {
-        FailedAttempt { reference: self.pull_source.physical.clone(), error: Box::new(Error::MayNotResolve) }
-    }
-
     /// Why it is not asked, if that is so.
-    fn distrusted(&self) -> Option<FailedAttempt> {
+    fn distrusted(&self) -> Option<Error> {
         let (digest, source) = self.wrong.get()?.clone();
-        let reference = self.pull_source.physical.clone();
-        let operation = Operation::ReadingBlob { digest, name: reference.name().clone() };
-        let error = Error::Registry(registry::Error::Mismatch { operation, source });
-        Some(FailedAttempt { reference, error: Box::new(error) })
+        let operation = Operation::ReadingBlob { digest, name: self.pull_source.physical.name().clone() };
+        Some(Error::Registry(registry::Error::Mismatch { operation, source }))
     }
 }

@@ -27,7 +27,7 @@ impl FirstPart {
     pub(super) fn ask(claim: Claim) -> Result<Option<Self>, Error> {
         let ranges = Arc::clone(claim.ranges());
         let places = &ranges.places;
-        let mut attempts = Vec::new();
+        let mut failures = Vec::new();
         for index in places.trusted().1 {
             let Some(place) = places.all.get(index) else { continue };
             let began = places.now();
@@ -40,10 +40,13 @@ impl FirstPart {
                     log::debug!("{}: as one stream", crate::error::one_line(&error));
                     return Ok(None);
                 }
-                Err(error) => attempts.push(places.failed(place, began, error)),
+                Err(error) => {
+                    places.note_failure(place, began, &error);
+                    failures.push((index, error));
+                }
             }
         }
-        Err(places.nobody_left(attempts))
+        Err(places.nobody_left(failures))
     }
 }
 
@@ -64,6 +67,7 @@ enum Fetched {
 impl Worker {
     /// Works in a thread of its own until there is nothing left to do.
     pub(super) fn start(ranges: Arc<Ranges>, first: Option<FirstPart>) {
+        let digest = ranges.digest.clone();
         let run = move || {
             let mut worker = Self { ranges: Arc::clone(&ranges), buffer: vec![0; BUFFER] };
             let first = first.map(|FirstPart { claim, index, answer }| (claim, Some((index, answer))));
@@ -74,7 +78,7 @@ impl Worker {
             }
         };
         if let Err(error) = thread::Builder::new().name("range".to_owned()).spawn(run) {
-            log::debug!("{error}");
+            log::debug!("{digest}: no thread for parts: {error}");
         }
     }
 
@@ -97,13 +101,15 @@ impl Worker {
                     Ok(Fetched::Failed(error)) => *error,
                     Err(error) => error,
                 };
-                if is_refusal(&error)
-                    && let Some(refusing) = ranges.refusing.get(index)
-                {
-                    refusing.store(true, Ordering::Relaxed);
+                if is_refusal(&error) {
+                    log::debug!("{}: no more parts of it", crate::error::one_line(&error));
+                    if let Some(refusing) = ranges.refusing.get(index) {
+                        refusing.store(true, Ordering::Relaxed);
+                    }
+                    break;
                 }
+                ranges.places.note_failure(place, began, &error);
                 let is_cut = !super::health::is_of_endpoint(&error) && claim.missing.start > before;
-                ranges.places.failed(place, began, error);
                 if !is_cut {
                     break;
                 }
@@ -129,7 +135,7 @@ impl Worker {
                 Err(error) => return cut(claim, error),
             }
         }
-        if answer.has_length {
+        if answer.is_exact {
             // The end that is known already frees the connection for the next part.
             let _ = answer.body.read(&mut [0]);
         }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::failover::FailoverBody;
 use super::places::Places;
 use super::range_worker::{FirstPart, Worker};
+use super::told_size::PlacedBody;
 use super::{BlobBody, Error, Remedy, Served, ServedBy};
 use crate::digest::{Digest, Mismatch};
 use crate::http::HeaderValue;
@@ -45,16 +46,20 @@ impl ParallelRanges {
 }
 
 /// The bytes of a blob from `start` on, in several parts at a time where that is wanted and worth it.
-pub(super) fn open(places: &Arc<Places>, digest: &Digest, size: u64, start: u64) -> Result<Box<dyn BlobBody>, Error> {
+pub(super) fn open(places: &Arc<Places>, digest: &Digest, size: u64, start: u64) -> Result<Box<dyn PlacedBody>, Error> {
     let is_worth_it = |options: &ParallelRanges| {
         options.ranges.get() > 1 && size.saturating_sub(start) >= options.size.get().saturating_mul(2)
     };
     let options = places.settings.parallel_ranges().filter(is_worth_it);
     let options = options.filter(|_| !places.ranges_distrusted.load(Ordering::Relaxed));
-    if let Some(options) = options
-        && let Some(body) = RangesBody::open(places, digest, size, start, options)?
-    {
-        return Ok(Box::new(body));
+    if let Some(options) = options {
+        match RangesBody::open(places, digest, size, start, options) {
+            Ok(Some(body)) => return Ok(Box::new(body)),
+            Ok(None) => {}
+            Err(error) if error.is_not_found() || error.is_unauthorized() || error.is_transient() => return Err(error),
+            // It may be the question that is not understood.
+            Err(error) => log::debug!("{}; as one stream", crate::error::one_line(&error)),
+        }
     }
     Ok(Box::new(FailoverBody::open(Arc::clone(places), digest.clone(), size, start)?))
 }
@@ -335,6 +340,12 @@ impl BlobBody for RangesBody {
         log::warn!("the parts of {} do not make it; it is fetched as one stream", self.ranges.digest);
         self.ranges.places.ranges_distrusted.store(true, Ordering::Relaxed);
         Remedy::AskAgain
+    }
+}
+
+impl PlacedBody for RangesBody {
+    fn is_from_only(&self, place: usize) -> bool {
+        self.served.iter().all(|(by, _)| *by == place) && self.rest.as_ref().is_none_or(|rest| rest.is_from_only(place))
     }
 }
 

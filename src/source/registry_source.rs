@@ -11,7 +11,8 @@ use super::external::ExternalBody;
 use super::places::Places;
 use super::registry_signatures::{SignatureCache, SignaturePlaces};
 use super::settings::Settings;
-use super::{BlobBody, BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, ranges};
+use super::told_size::PlacedBody;
+use super::{BlobReader, Error, FoundSignature, ImageSource, SignatureDemand, ranges};
 use crate::config::PullSource;
 use crate::digest::{Algorithm, Digest, HashedPrefix};
 use crate::manifest::{Descriptor, ManifestBytes};
@@ -121,7 +122,7 @@ pub(super) fn blob_body(
     descriptor: &Descriptor,
     digest: &Digest,
     start: u64,
-) -> Result<Box<dyn BlobBody>, Error> {
+) -> Result<Box<dyn PlacedBody>, Error> {
     let size = descriptor.size();
     let urls = descriptor.urls().as_deref().filter(|urls| !urls.is_empty());
     if let Some(urls) = urls.filter(|_| !places.externals_distrusted.load(Ordering::Relaxed)) {

@@ -71,7 +71,7 @@ pub fn resolve_pull_sources(
     let name = reference.without_tag_and_digest().with_digest(found.digest.clone());
     log::debug!("{name} is what {served_by} is");
     let descriptor = named_descriptor(found.media_type.as_str(), &found.digest, found.size)?;
-    let top = Top { digest: found.digest, is_manifest, known: Known::of(index, found.bytes) };
+    let top = Top { digest: found.digest.clone(), is_manifest, known: Known::of(index, found) };
     Ok(Resolved { name, descriptor, served_by, fetcher: Fetcher::new(places, Some(top)) })
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::places::{Place, Places};
-use super::{BlobBody, Remedy, Served, ServedBy};
+use super::{BlobBody, Remedy, Served};
 use crate::digest::{Digest, Mismatch};
 
 /// Whoever told a size.
@@ -24,17 +24,18 @@ impl Teller {
             self.places.all.iter().any(Place::is_trusted)
         })
     }
+}
 
-    fn is_all_that_served(&self, served: &[Served]) -> bool {
-        let own = self.places.reference_of(self.index).map(ServedBy::Image);
-        served.iter().all(|served| Some(&served.by) == own.as_ref())
-    }
+/// A body that knows which places it is from: their references need not differ.
+pub(super) trait PlacedBody: BlobBody {
+    /// True unless somebody else than this place has delivered some of it.
+    fn is_from_only(&self, place: usize) -> bool;
 }
 
 /// The bytes of such a blob: that they are too many or too few says nothing against whoever delivers them, unless they
 /// told the size, too.
 pub(super) struct ToldSizeBody {
-    pub(super) body: Box<dyn BlobBody>,
+    pub(super) body: Box<dyn PlacedBody>,
     pub(super) teller: Teller,
 }
 
@@ -51,7 +52,7 @@ impl BlobBody for ToldSizeBody {
 
     fn reject(&mut self, mismatch: &Mismatch) -> Remedy {
         let is_of_size = matches!(mismatch, Mismatch::TooLong { .. } | Mismatch::TooShort { .. });
-        let is_anothers = !self.teller.is_all_that_served(&self.body.served());
+        let is_anothers = !self.body.is_from_only(self.teller.index);
         if is_of_size && is_anothers && self.teller.refute(mismatch) {
             return Remedy::AskAgain;
         }

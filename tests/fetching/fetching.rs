@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use transship::config::Capabilities;
 use transship::digest::Mismatch;
 use transship::error::find;
-use transship::http::Error as HttpError;
+use transship::http::{EncodingError, Error as HttpError};
 use transship::reference::Reference;
 use transship::source::{self, Content, Error, Resolved, ServedBy};
 use transship::{Digest, MediaType};
@@ -308,7 +308,8 @@ fn an_encoded_body_has_an_end() {
     let nothing: Vec<u8> = gzipped(b"").repeat(20_000);
     let stage = Stage::new(vec![("GET", vec![Reply::ok(nothing).header("Content-Encoding", "gzip")])]);
     let mut content = fetcher(&stage, &["reg.test"]).fetch(&descriptor(LAYER, b"something", &[])).unwrap();
-    assert!(read(&mut content).is_err());
+    let error = read(&mut content).unwrap_err();
+    assert!(matches!(find(&error), Some(HttpError::Encoding { source: EncodingError::TooLong(_), .. })), "{error:?}");
     let big = gzipped(&vec![b' '; 5 << 20]);
     let stage = Stage::new(vec![
         ("HEAD", vec![Reply::new(405)]),

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "support is shared by several crates of tests")]
 
+mod blame;
 mod exchange;
 mod fetching;
 mod scripts;

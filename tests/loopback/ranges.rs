@@ -55,10 +55,13 @@ fn parts(registry: &RunningRegistry, digest: &Digest) -> Vec<Range<u64>> {
 type Spoil = fn(Registry) -> Registry;
 
 /// What may be wrong with a server, and does not keep a lone one from delivering.
-const HARMLESS: [(&str, Spoil); 9] = [
+const HARMLESS: [(&str, Spoil); 12] = [
     ("nothing", |registry| registry),
     ("it ignores Range", Registry::without_ranges),
     ("416 at once", |registry| registry.fault(is_blob, 1..=1, Reply::new(416))),
+    ("400 at once", |registry| registry.fault(is_blob, 1..=1, Reply::new(400))),
+    ("501 at once", |registry| registry.fault(is_blob, 1..=1, Reply::new(501))),
+    ("405 at once", |registry| registry.fault(is_blob, 1..=1, Reply::new(405))),
     ("416 later", |registry| registry.fault(is_blob, 3..=3, Reply::new(416))),
     ("another part than was asked for", |registry| registry.spoil(is_blob, 2..=2, Reply::wrong_content_range)),
     ("an answer without a Content-Range", |registry| registry.fault(is_blob, 2..=2, Reply::new(206).body(noise(PART)))),
