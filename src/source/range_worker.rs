@@ -65,14 +65,19 @@ enum Fetched {
 }
 
 impl Worker {
-    /// Works in a thread of its own until there is nothing left to do.
-    pub(super) fn start(ranges: Arc<Ranges>, first: Option<FirstPart>) {
+    /// Works in a thread of its own until there is nothing left to do. With a part of its own it begins the next of
+    /// `threads` in all: so there is only one more of them than there were parts at a time.
+    pub(super) fn start(ranges: Arc<Ranges>, threads: usize, first: Option<FirstPart>) {
         let digest = ranges.digest.clone();
         let run = move || {
             let mut worker = Self { ranges: Arc::clone(&ranges), buffer: vec![0; BUFFER] };
             let first = first.map(|FirstPart { claim, index, answer }| (claim, Some((index, answer))));
             let mut next = first.or_else(|| ranges.claim().map(|claim| (claim, None)));
+            let mut others = threads.saturating_sub(1);
             while let Some((claim, answered)) = next {
+                if others > 0 {
+                    Self::start(Arc::clone(&ranges), std::mem::take(&mut others), None);
+                }
                 worker.fetch(claim, answered);
                 next = ranges.claim().map(|claim| (claim, None));
             }
@@ -129,7 +134,8 @@ impl Worker {
             let Some(buffer) = self.buffer.get_mut(..most) else { return Fetched::Unwanted };
             match answer.body.read(buffer) {
                 Ok(0) => return cut(claim, io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) if claim.append(index, buffer.get(..count).unwrap_or_default()) => {}
+                // As large as it is, and made before anybody has to wait.
+                Ok(count) if claim.append(index, buffer.get(..count).unwrap_or_default().to_vec()) => {}
                 Ok(_) => return Fetched::Unwanted,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return cut(claim, error),

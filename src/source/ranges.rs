@@ -94,9 +94,8 @@ struct Window {
 
 struct Part {
     range: Range<u64>,
-    bytes: Vec<u8>,
-    /// Which place delivered how much of it, in order.
-    from: Vec<(usize, usize)>,
+    /// What came and was not taken yet, each from one place.
+    chunks: VecDeque<(usize, Vec<u8>)>,
     /// It will not be completed.
     has_failed: bool,
 }
@@ -140,12 +139,13 @@ impl Ranges {
         let range = window.next..window.next.saturating_add(self.options.size.get()).min(self.size);
         let (number, missing) = (window.first + window.parts.len(), range.clone());
         window.next = range.end;
-        window.parts.push_back(Part { range, bytes: Vec::new(), from: Vec::new(), has_failed: false });
+        window.parts.push_back(Part { range, chunks: VecDeque::new(), has_failed: false });
         Claim { ranges: Arc::clone(self), number, missing }
     }
 
     /// The first part was read.
-    fn forget_first(&self, mut window: MutexGuard<'_, Window>) {
+    fn forget_first(&self) {
+        let mut window = self.window();
         window.parts.pop_front();
         window.first += 1;
         let is_extra = !window.parts.is_empty();
@@ -157,11 +157,11 @@ impl Ranges {
     /// Ends the threads, as soon as they notice, and gives the memory back.
     fn close(&self) {
         let mut window = self.window();
-        let extra = window.parts.len().saturating_sub(1);
-        (window.is_closed, window.parts) = (true, VecDeque::new());
+        let parts = std::mem::take(&mut window.parts);
+        window.is_closed = true;
         drop(window);
         self.room.notify_all();
-        self.places.ranges.give_back(extra);
+        self.places.ranges.give_back(parts.len().saturating_sub(1));
     }
 }
 
@@ -171,20 +171,14 @@ impl Claim {
     }
 
     /// Takes in the next bytes; false when nobody wants them any more.
-    pub(super) fn append(&mut self, place: usize, bytes: &[u8]) -> bool {
+    pub(super) fn append(&mut self, place: usize, bytes: Vec<u8>) -> bool {
+        let count = bytes.len() as u64;
         let mut window = self.ranges.window();
         let Some(part) = self.part(&mut window) else { return false };
-        // The whole at once: a vector that grows would take up to twice as much.
-        let length = part.range.end - part.range.start;
-        part.bytes.reserve_exact(usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(part.bytes.len()));
-        part.bytes.extend_from_slice(bytes);
-        match part.from.last_mut() {
-            Some((last, count)) if *last == place => *count += bytes.len(),
-            _ => part.from.push((place, bytes.len())),
-        }
+        part.chunks.push_back((place, bytes));
         let is_first = self.number == window.first;
         drop(window);
-        self.missing.start += bytes.len() as u64;
+        self.missing.start += count;
         if is_first {
             self.ranges.arrived.notify_one();
         }
@@ -213,12 +207,24 @@ impl Drop for Claim {
     }
 }
 
+/// Bytes of one part, from one place.
+#[derive(Default)]
+struct Chunk {
+    place: usize,
+    bytes: Vec<u8>,
+    /// Where the next one of them is.
+    position: usize,
+    /// Where the part ends, in the blob.
+    part_end: u64,
+}
+
 /// Reads the parts in their order.
 struct RangesBody {
     ranges: Arc<Ranges>,
-    /// Where the next byte is, in the blob and in the first part of the window.
+    /// Where the next byte is.
     offset: u64,
-    position: usize,
+    /// What was taken out of the first part last.
+    chunk: Chunk,
     /// Which place delivered how much, in the order of their first bytes.
     served: Vec<(usize, u64)>,
     /// The rest as one stream.
@@ -245,65 +251,59 @@ impl RangesBody {
             room: Condvar::new(),
             arrived: Condvar::new(),
         });
-        let body = Self { ranges, offset: start, position: 0, served: Vec::new(), rest: None };
+        let body = Self { ranges, offset: start, chunk: Chunk::default(), served: Vec::new(), rest: None };
         let Some(claim) = body.ranges.claim() else { return Ok(None) };
         let Some(first) = FirstPart::ask(claim)? else { return Ok(None) };
         places.ranges.register(&body.ranges);
         let parts = (size - start).div_ceil(options.size.get());
         let threads = usize::try_from(parts).unwrap_or(usize::MAX).min(options.ranges.get());
-        let mut first = Some(first);
-        for _ in 0..threads {
-            // Without any thread, the first part has failed, and the whole comes as one stream.
-            Worker::start(Arc::clone(&body.ranges), first.take());
-        }
+        // Without any thread, the first part has failed, and the whole comes as one stream.
+        Worker::start(Arc::clone(&body.ranges), threads, Some(first));
         Ok(Some(body))
     }
 
-    /// The next bytes of the first part; `None` when they will not come.
+    /// The next bytes; `None` when they will not come in a part.
     fn take(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        let ranges = Arc::clone(&self.ranges);
-        let mut window = ranges.window();
-        while self.offset < ranges.size && !buffer.is_empty() {
-            match window.parts.front() {
-                Some(part) if part.bytes.len() > self.position => {
-                    let count = self.take_from(part, buffer);
-                    if self.position as u64 == part.range.end - part.range.start {
-                        self.position = 0;
-                        ranges.forget_first(window);
-                    }
-                    return Some(count);
-                }
-                Some(part) if part.has_failed => return None,
-                None if window.is_closed => return None,
-                _ => window = ranges.arrived.wait(window).unwrap_or_else(PoisonError::into_inner),
-            }
+        if self.offset >= self.ranges.size || buffer.is_empty() {
+            return Some(0);
         }
-        Some(0)
+        if self.chunk.position == self.chunk.bytes.len() {
+            self.chunk = self.next_chunk()?;
+        }
+        let mut bytes = self.chunk.bytes.get(self.chunk.position..).unwrap_or_default();
+        // To read memory does not fail.
+        let count = bytes.read(buffer).unwrap_or_default();
+        self.chunk.position += count;
+        self.offset += count as u64;
+        match self.served.iter_mut().find(|(known, _)| *known == self.chunk.place) {
+            Some((_, sum)) => *sum += count as u64,
+            None => self.served.push((self.chunk.place, count as u64)),
+        }
+        if self.offset == self.chunk.part_end {
+            self.ranges.forget_first();
+        }
+        Some(count)
     }
 
-    /// Bytes of one part, from one place.
-    fn take_from(&mut self, part: &Part, buffer: &mut [u8]) -> usize {
-        let (mut end, mut place) = (0, None);
-        for (from, count) in &part.from {
-            (end, place) = (end + count, Some(*from));
-            if end > self.position {
-                break;
+    /// Waits for the next bytes of the first part.
+    fn next_chunk(&self) -> Option<Chunk> {
+        let mut window = self.ranges.window();
+        loop {
+            let is_over = match window.parts.front_mut() {
+                Some(part) => {
+                    let part_end = part.range.end;
+                    if let Some((place, bytes)) = part.chunks.pop_front() {
+                        return Some(Chunk { place, bytes, position: 0, part_end });
+                    }
+                    part.has_failed
+                }
+                None => window.is_closed,
+            };
+            if is_over {
+                return None;
             }
+            window = self.ranges.arrived.wait(window).unwrap_or_else(PoisonError::into_inner);
         }
-        let bytes = part.bytes.get(self.position..end).unwrap_or_default();
-        let count = bytes.len().min(buffer.len());
-        if let (Some(to), Some(bytes)) = (buffer.get_mut(..count), bytes.get(..count)) {
-            to.copy_from_slice(bytes);
-        }
-        self.position += count;
-        self.offset += count as u64;
-        if let Some(place) = place {
-            match self.served.iter_mut().find(|(known, _)| *known == place) {
-                Some((_, sum)) => *sum += count as u64,
-                None => self.served.push((place, count as u64)),
-            }
-        }
-        count
     }
 }
 
