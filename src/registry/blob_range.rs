@@ -48,3 +48,36 @@ impl RegistryClient {
         Ok(BlobRange { body: response.body, etag, is_exact })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{HeaderMap, Response, RetryPolicy, TestClock, Wire};
+    use crate::reference::Reference;
+    use crate::registry::{Endpoint, Identity};
+
+    /// Answers with three bytes, and states another length for them.
+    struct Stating(Option<&'static str>);
+
+    impl Wire for Stating {
+        fn send(&self, request: &Request) -> Result<Response, http::Error> {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_RANGE, HeaderValue::from_static("bytes 2-4/10"));
+            headers.extend(self.0.map(|length| (header::CONTENT_LENGTH, HeaderValue::from_static(length))));
+            let (status, url) = (StatusCode::PARTIAL_CONTENT, request.url.clone());
+            Ok(Response { status, headers, body: Box::new(&b"234"[..]), url })
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_part_is_known_only_where_its_length_is_the_right_one() {
+        for (length, is_exact) in [(Some("3"), true), (Some("4"), false), (Some("2"), false), (None, false)] {
+            let (wire, clock) = (Arc::new(Stating(length)), Arc::new(TestClock::default()));
+            let (tls, identity, retry) = (Arc::default(), Identity::default(), RetryPolicy::BRISK);
+            let endpoint = Endpoint { wire, clock, tls, insecure: false, identity, retry, address: None };
+            let name = "r.example/app".parse::<Reference>().unwrap().name().clone();
+            let range = RegistryClient::new(name, endpoint).blob_range(&Digest::sha256(b""), 10, &(2..5)).unwrap();
+            assert_eq!(range.is_exact, is_exact, "{length:?}");
+        }
+    }
+}
