@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How long to wait for a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the connection, TLS handshake included, over all addresses of a host. 30 s by default.
+    /// For the connection, TLS handshake included, over all addresses of a host, and as long before that to look up what
+    /// these are. 30 s by default.
     pub connect: Duration,
     /// For the next bytes, of the head or of a body: a server that stalls longer is an error. 60 s by default.
     pub idle: Duration,
@@ -13,7 +14,9 @@ pub struct Timeouts {
     /// manifest, a token, a list of tags, an error. 60 s by default. The whole head may take as much more than
     /// [`idle`](Self::idle).
     pub answer: Duration,
-    /// What a large body must bring while it is waited for, however often a few bytes come. 12 KiB a minute by default: a slow line has room for many.
+    /// What a large body must bring while it is waited for, however often a few bytes come, and the pace at which a
+    /// server must take one in. 12 KiB a minute by default, so that six at a time need no more than a line of 1.2 KiB a
+    /// second.
     pub slowest: Pace,
 }
 
@@ -33,9 +36,6 @@ impl Default for Timeouts {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// What a server must take in of a body that is sent to it. A body is a chunk at most, so a stall must not last for as long
-/// as the slowest answer may.
-const SLOWEST_SENDING: Pace = Pace { bytes: 60 * 1024, time: MINUTE };
 
 impl Timeouts {
     /// What is used where nothing is said.
@@ -51,9 +51,9 @@ impl Timeouts {
         self.idle.saturating_add(self.answer)
     }
 
-    /// For the sending of a body of so many bytes.
+    /// For the sending of a body of so many bytes. A server that takes nothing in is given up after [`idle`](Self::idle).
     pub(super) fn sending(&self, bytes: usize) -> Duration {
-        let Pace { bytes: at_least, time } = SLOWEST_SENDING;
+        let Pace { bytes: at_least, time } = self.slowest;
         let times = (bytes as u64).checked_div(at_least).unwrap_or(u64::MAX);
         time.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX)).saturating_add(self.idle)
     }
