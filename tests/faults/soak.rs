@@ -34,7 +34,7 @@ const WINDOW: usize = 50;
 const ONE_IN: usize = 20;
 
 /// What the heap may differ by.
-const MEMORY_MARGIN_KIB: u64 = 2048;
+const MEMORY_MARGIN_KIB: u64 = 1024;
 /// The connections of six threads, be they open or not at the moment.
 const FILES_MARGIN: u64 = 12;
 
