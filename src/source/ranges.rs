@@ -64,6 +64,9 @@ pub(super) fn open(places: &Arc<Places>, digest: &Digest, size: u64, start: u64)
     Ok(Box::new(FailoverBody::open(Arc::clone(places), digest.clone(), size, start)?))
 }
 
+/// Bytes that come in smaller pieces are put together up to this.
+const MAX_CHUNK: usize = 64 * 1024;
+
 /// What the reader and the threads have in common.
 pub(super) struct Ranges {
     pub(super) places: Arc<Places>,
@@ -175,7 +178,11 @@ impl Claim {
         let count = bytes.len() as u64;
         let mut window = self.ranges.window();
         let Some(part) = self.part(&mut window) else { return false };
-        part.chunks.push_back((place, bytes));
+        match part.chunks.back_mut() {
+            // A server that sends byte by byte must not make a piece of memory of each.
+            Some((from, last)) if *from == place && last.len() + bytes.len() <= MAX_CHUNK => last.extend(bytes),
+            _ => part.chunks.push_back((place, bytes)),
+        }
         let is_first = self.number == window.first;
         drop(window);
         self.missing.start += count;

@@ -186,6 +186,22 @@ fn blobs_of_an_image_share_what_is_beyond_one_part_each_and_none_waits_for_one_t
 }
 
 #[test]
+fn a_blob_that_nobody_wants_any_more_gives_its_room_back() {
+    let image = Image::with_layers((0..2).map(|number| noise(10 * PART + number)));
+    let origin = Registry::new().image("org/app", "1", &image).serve();
+    let machine = machine(&[&origin], parallel(3, false));
+    let source = machine.open(LOGICAL).unwrap();
+    for (number, layer) in layers(&*source).iter().enumerate() {
+        // Nothing is read, so no part makes room for another.
+        let blob = source.blob(layer).unwrap();
+        while parts(&origin, &image.layer_digest(number)).len() < 3 {
+            std::thread::yield_now();
+        }
+        drop(blob);
+    }
+}
+
+#[test]
 fn parts_are_spread_over_all_sources_where_that_is_wanted() {
     const SIZE: usize = 12 * PART;
     for spread in [true, false] {
