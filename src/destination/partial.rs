@@ -119,8 +119,8 @@ impl Partial {
         Some(Self { file, path, length, is_kept: false })
     }
 
-    /// Takes in what is missing and puts the blob at `place`. What has come of a large blob stays when no more comes, unless it is
-    /// wrong or `is_hopeless`.
+    /// Takes in what is missing and puts the blob at `place`. What has come of a large blob stays when no more comes,
+    /// unless it is wrong or `is_hopeless`.
     pub(super) fn complete(
         mut self,
         place: &Path,
